@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Control groups v1, hybrid and v2: create, limit, join, freeze, kill, measure, remove.
+//!
+//! A command goes through these in order: [`Layout::probe`] looks at the host; [`Group::plan`] chooses the directories,
+//! which [`Group::record`] writes down before [`Group::create`] makes them; [`Created::apply`] sets the limits;
+//! [`Group::open_for_join`] gives what a process needs to get in. Later commands start from [`Group::from_record`].
+//!
+//! Everything is done through descriptors of directories below the hierarchies' roots. Owns: the files of cgroupfs.
+//! Does not own: which path systemd chooses for a scope (the directories then come from it), the cgroup namespace.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod apply;
+mod create;
+mod devices;
+mod file;
+mod freezer;
+mod group;
+mod join;
+mod kill;
+mod layout;
+mod limits;
+mod members;
+mod path;
+mod remove;
+mod wait;
+
+pub use create::Created;
+pub use devices::{DeviceAccess, DeviceKind, DeviceRules};
+pub use group::Group;
+pub use join::{Doors, SubGroup};
+pub use layout::{Controller, Hierarchy, Layout, Mode, Version};

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What runs inside the container's namespaces before the user's program.
+//!
+//! It is executed from a sealed memfd, so that no container can reach the host's own binary through `/proc/self/exe`
+//! (CVE-2019-5736). The host side leaves it one environment entry, `P=<fd>,<offset>,<length>`: where its list of steps
+//! lies. It walks them, and reports the first failure as *(step, call, errno)*.
+//!
+//! Owns: how each step is performed. Must not know: `config.json`, or why a step is asked for. Start reading at
+//! [`walk::Init::perform`].
+#![no_std]
+#![no_main]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+mod devices;
+mod fault;
+mod mounts;
+mod paths;
+mod process;
+mod program;
+mod report;
+mod terminal;
+mod walk;
+
+use insula_steps::message::Call;
+use insula_steps::{Fd, MAGIC, Reader, Wire};
+
+/// Exit status when init fails after there is nobody left to tell.
+const FAILED: i32 = 255;
+
+#[allow(unsafe_code)] // the name by which insula-start calls it
+#[unsafe(no_mangle)]
+fn insula_main() -> i32 {
+    let Some((socket, mut reader, count)) = list() else { return FAILED };
+    let mut init = walk::Init::new(socket);
+    for step in 0..count {
+        init.step = step;
+        let done = match insula_steps::Step::read(&mut reader) {
+            Ok(step) => init.perform(&step),
+            Err(_) => Err(fault::Fault::new(Call::Plan, rustix::io::Errno::INVAL)),
+        };
+        if let Err(fault) = done {
+            return init.report(&fault);
+        }
+    }
+    0
+}
+
+/// The list of steps: socket to the host side, the steps, their count.
+fn list() -> Option<(rustix::fd::BorrowedFd<'static>, Reader<'static>, u32)> {
+    let place = insula_start::env().next()?.to_bytes().strip_prefix(b"P=")?;
+    let mut numbers = place.split(|byte| *byte == b',').map(|digits| {
+        digits.iter().try_fold(0_u64, |n, digit| n.checked_mul(10)?.checked_add(u64::from(digit.checked_sub(b'0')?)))
+    });
+    let (fd, offset, length) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    let image = insula_sys::memory::borrow(i32::try_from(fd).ok()?);
+    let bytes = insula_sys::memory::map_sealed(image, offset, length as usize).ok()?;
+    insula_sys::memory::close(image);
+    let mut reader = Reader::new(bytes);
+    if u32::get(&mut reader).ok()? != MAGIC {
+        return None;
+    }
+    let count = u32::get(&mut reader).ok()?;
+    let socket = Fd::get(&mut reader).ok()?;
+    Some((insula_sys::memory::borrow(socket.0 as i32), reader, count))
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Mounts: every one is made detached, its options passed one by one (fsconfig(2)), and attached to a descriptor
+//! (move_mount(2)). No path string reaches the kernel twice.
+
+use crate::fault::{Fault, Of, On, Outcome, Text};
+use crate::paths::{is_dir, open_in};
+use crate::walk::Init;
+use core::ffi::CStr;
+use insula_steps::message::Call;
+use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings};
+use insula_sys::mount::{MountAttr, attr, mount_setattr, propagation};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
+
+/// f_type of procfs (statfs(2)).
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
+/// What a step asks of a new file system.
+pub(crate) struct NewMount<'a> {
+    pub(crate) fstype: &'a CStr,
+    pub(crate) options: Strings<'a>,
+    pub(crate) attributes: u64,
+    pub(crate) propagation: u64,
+    pub(crate) target: &'a CStr,
+    pub(crate) flags: u32,
+}
+
+/// Makes a detached mount of a new file system.
+pub(crate) fn new_mount(fstype: &CStr, options: Strings<'_>, attributes: u64) -> Outcome<OwnedFd> {
+    let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen).on(fstype.to_bytes())?;
+    for option in options.iter() {
+        let bytes = option.to_bytes();
+        let set = match bytes.iter().position(|byte| *byte == b'=') {
+            Some(at) => fsconfig_set_string(context.as_fd(), &bytes[..at], &bytes[at + 1..]),
+            None => fsconfig_set_flag(context.as_fd(), option),
+        };
+        set.map_err(|errno| explained(Call::Fsconfig, errno, &context, bytes))?;
+    }
+    fsconfig_create(context.as_fd()).map_err(|errno| explained(Call::Fsconfig, errno, &context, fstype.to_bytes()))?;
+    let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(|errno| explained(Call::Fsmount, errno, &context, fstype.to_bytes()))
+}
+
+/// A failure with the file system's own words, which the context keeps (fsopen(2)).
+fn explained(call: Call, errno: Errno, context: &OwnedFd, object: &[u8]) -> Fault {
+    let mut fault = Fault::new(call, errno).on(object);
+    let mut words = [0_u8; 160];
+    if let Ok(length) = rustix::io::read(context, &mut words) {
+        let mut text = Text::new();
+        text.push(b" (");
+        text.push(words[..length].trim_ascii_end());
+        text.push(b")");
+        fault = fault.on(text.bytes());
+    }
+    fault
+}
+
+/// Attaches the detached mount `tree` to the object behind `target`.
+pub(crate) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Outcome<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, c"", target, c"", flags).of(Call::MoveMount)
+}
+
+/// A detached copy of the mount that holds the object behind `fd`, rooted at it.
+pub(crate) fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> Outcome<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(fd, c"", flags).of(Call::OpenTree)
+}
+
+pub(crate) fn change(tree: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Outcome<()> {
+    mount_setattr(tree, c"", recursive, attr).of(Call::MountSetattr)
+}
+
+impl Init {
+    /// [`insula_steps::Step::Propagate`]
+    pub(crate) fn propagate(&self, propagation: u64, recursive: bool) -> Outcome<()> {
+        mount_setattr(CWD, c"/", recursive, &MountAttr { propagation, ..MountAttr::default() }).of(Call::MountSetattr).on(b"/")
+    }
+
+    /// [`insula_steps::Step::Root`]
+    pub(crate) fn attach_root(&mut self, tree: OwnedFd, at: &CStr) -> Outcome<()> {
+        let at = if at.is_empty() { c"/" } else { at };
+        move_mount(&tree, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).of(Call::MoveMount).on(at.to_bytes())?;
+        self.root = Some(tree);
+        Ok(())
+    }
+
+    /// [`insula_steps::Step::Mount`]
+    pub(crate) fn mount(&mut self, new: &NewMount<'_>) -> Outcome<()> {
+        let copy_up = new.flags & MOUNT_COPY_UP != 0;
+        // The copy is written before the mount turns read-only.
+        let first = if copy_up { new.attributes & !attr::RDONLY } else { new.attributes };
+        let tree = match new_mount(new.fstype, new.options, first) {
+            Err(fault) if new.flags & MOUNT_LENIENT != 0 && fault.errno() == Errno::PERM => {
+                self.warn(&fault);
+                return Ok(());
+            }
+            made => made?,
+        };
+        let target = self.mount_point(new.target, new.flags)?;
+        if copy_up {
+            self.copy_up(target.as_fd(), tree.as_fd()).on(new.target.to_bytes())?;
+            if first != new.attributes {
+                change(tree.as_fd(), false, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })?;
+            }
+        }
+        if new.propagation != 0 {
+            change(tree.as_fd(), false, &MountAttr { propagation: new.propagation, ..MountAttr::default() })?;
+        }
+        attach(tree.as_fd(), target.as_fd()).on(new.target.to_bytes())?;
+        self.last_parent = None;
+        Ok(())
+    }
+
+    /// The directory to mount on.
+    fn mount_point(&self, target: &CStr, flags: u32) -> Outcome<OwnedFd> {
+        if flags & MOUNT_PLAIN_DIR != 0 {
+            // CVE-2019-19921 and its kin: /proc and /sys must be directories of the image, not links into a shared volume.
+            let open = OFlags::PATH | OFlags::DIRECTORY;
+            match open_in(self.root(), target, open, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+                Err(Errno::NOENT) => {}
+                done => return done.of(Call::NotPlain).on(target.to_bytes()),
+            }
+        }
+        let dir = self.ensure_dir(target)?;
+        if flags & MOUNT_PLAIN_DIR == 0 {
+            refuse_procfs(dir.as_fd()).on(target.to_bytes())?;
+        }
+        Ok(dir)
+    }
+
+    /// [`insula_steps::Step::Attach`]
+    pub(crate) fn attach_tree(&mut self, tree: BorrowedFd<'_>, target: &CStr, flags: u32) -> Outcome<()> {
+        let dir = is_dir(tree).of(Call::Stat).on(target.to_bytes())?;
+        let point = if dir { self.ensure_dir(target)? } else { self.ensure_file(target)? };
+        if flags & ATTACH_ON_PROC == 0 {
+            refuse_procfs(point.as_fd()).on(target.to_bytes())?;
+        }
+        attach(tree, point.as_fd()).on(target.to_bytes())?;
+        insula_sys::memory::close(tree);
+        self.last_parent = None;
+        Ok(())
+    }
+
+    /// [`insula_steps::Step::Change`]
+    pub(crate) fn change_mount(&self, target: &CStr, recursive: bool, attr: &MountAttr) -> Outcome<()> {
+        let point = self.resolve(target).of(Call::Openat2).on(target.to_bytes())?;
+        change(point.as_fd(), recursive, attr).on(target.to_bytes())
+    }
+
+    /// [`insula_steps::Step::Mask`]: looks first, because a refused bind costs an RCU grace period.
+    pub(crate) fn mask(&mut self, path: &CStr, null: u32) -> Outcome<()> {
+        let target = match self.resolve(path) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            done => done.of(Call::Openat2).on(path.to_bytes())?,
+        };
+        let dir = is_dir(target.as_fd()).of(Call::Stat)?;
+        let first = if dir { &self.mask_dir } else { &self.mask_file };
+        let cover = match first {
+            Some(covered) => clone_tree(covered.as_fd(), false).on(path.to_bytes())?,
+            None if dir => {
+                let options = Strings::packed(2, b"nr_blocks=1\0nr_inodes=1\0");
+                new_mount(c"tmpfs", options, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?
+            }
+            None => rustix::io::fcntl_dupfd_cloexec(insula_sys::memory::borrow(null as i32), 0).of(Call::Dup)?,
+        };
+        attach(cover.as_fd(), target.as_fd()).on(path.to_bytes())?;
+        // One empty tmpfs and one /dev/null serve all: later ones are clones of the first, now that it is attached.
+        if first.is_none() {
+            *(if dir { &mut self.mask_dir } else { &mut self.mask_file }) = Some(cover);
+        }
+        Ok(())
+    }
+
+    /// [`insula_steps::Step::ReadOnly`]
+    pub(crate) fn read_only(&self, path: &CStr) -> Outcome<()> {
+        let target = match self.resolve(path) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            done => done.of(Call::Openat2).on(path.to_bytes())?,
+        };
+        let tree = clone_tree(target.as_fd(), true).on(path.to_bytes())?;
+        change(tree.as_fd(), false, &MountAttr { set: attr::RDONLY, ..MountAttr::default() }).on(path.to_bytes())?;
+        attach(tree.as_fd(), target.as_fd()).on(path.to_bytes())
+    }
+
+    /// [`insula_steps::Step::Pivot`]: the old root ends up stacked on the new one's own directory and is detached there,
+    /// without propagating that to the host.
+    pub(crate) fn pivot(&mut self) -> Outcome<()> {
+        rustix::process::fchdir(self.root()).of(Call::Chdir)?;
+        rustix::process::pivot_root(c".", c".").of(Call::Pivot)?;
+        unmount(c".", UnmountFlags::DETACH).of(Call::Umount)?;
+        rustix::process::chdir(c"/").of(Call::Chdir)
+    }
+
+    /// [`insula_steps::Step::MoveRoot`]: for hosts whose root cannot be pivoted. The new root is moved over `/` and
+    /// becomes the root by chroot(2); what lies below stays mounted and unreachable by name.
+    pub(crate) fn move_root(&mut self) -> Outcome<()> {
+        let slave = MountAttr { propagation: propagation::SLAVE, ..MountAttr::default() };
+        mount_setattr(CWD, c"/", true, &slave).of(Call::MountSetattr)?;
+        rustix::process::fchdir(self.root()).of(Call::Chdir)?;
+        rustix::process::chroot(c".").of(Call::Chroot)?;
+        rustix::process::chdir(c"/").of(Call::Chdir)
+    }
+
+    /// [`insula_steps::Step::Chroot`]
+    pub(crate) fn chroot(&mut self, root: OwnedFd) -> Outcome<()> {
+        rustix::process::fchdir(&root).of(Call::Chdir)?;
+        rustix::process::chroot(c".").of(Call::Chroot)?;
+        self.root = Some(root);
+        rustix::process::chdir(c"/").of(Call::Chdir)
+    }
+
+    /// [`insula_steps::Step::Sysctl`]: on a procfs of our own, so that nothing mounted over /proc/sys can redirect the
+    /// write (CVE-2025-52881).
+    pub(crate) fn sysctl(&mut self, name: &CStr, value: &[u8]) -> Outcome<()> {
+        if self.procfs.is_none() {
+            self.procfs = Some(new_mount(c"proc", Strings::EMPTY, 0)?);
+        }
+        let Some(procfs) = &self.procfs else { return Ok(()) };
+        let mut path = alloc::vec::Vec::from(&b"sys/"[..]);
+        path.extend_from_slice(name.to_bytes_with_nul());
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat2(procfs, path.as_slice(), flags, Mode::empty(), beneath)
+            .of(Call::Openat2)
+            .on(name.to_bytes())?;
+        rustix::io::write(&file, value).map(drop).of(Call::Write).on(name.to_bytes())
+    }
+}
+
+/// A mount over a part of procfs would let the container feed the runtime, and itself, false facts (CVE-2019-16884).
+fn refuse_procfs(target: BorrowedFd<'_>) -> Outcome<()> {
+    let statfs = rustix::fs::fstatfs(target).of(Call::Stat)?;
+    if statfs.f_type as i64 == PROC_SUPER_MAGIC { Err(Fault::new(Call::NotPlain, Errno::PERM)) } else { Ok(()) }
+}

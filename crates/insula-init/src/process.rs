@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the process is: its namespaces, ids, capabilities, limits, labels.
+
+use crate::fault::{Fault, Of, On, Outcome};
+use crate::paths::open_in;
+use crate::walk::Init;
+use core::ffi::CStr;
+use insula_steps::Fd;
+use insula_steps::message::{Call, Tag};
+use insula_sys::credentials::{SECCOMP_NEW_LISTENER, install_filter, set_gid, set_groups, set_uid};
+use insula_sys::memory::borrow;
+use insula_sys::process::{Cloned, PrctlOp, SchedAttr, clone, clone3, prctl};
+use rustix::fd::AsFd;
+use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::io::Errno;
+
+/// The highest capability number that any kernel could have (two 32-bit words).
+const CAPABILITIES: u64 = 64;
+const AMBIENT_RAISE: u64 = 2;
+const AMBIENT_CLEAR_ALL: u64 = 4;
+
+impl Init {
+    /// [`insula_steps::Step::Fork`]: the child goes on; this process tells the host side and ends.
+    pub(crate) fn fork(&self, flags: u64, cgroup: Fd) -> Outcome<()> {
+        let cgroup = cgroup.is_some().then(|| borrow(cgroup.0 as i32));
+        match clone3(flags | clone::PARENT, cgroup).of(Call::Clone)? {
+            Cloned::Child => Ok(()),
+            Cloned::Parent { pid, pidfd } => {
+                self.tell(Tag::Forked, [pid as u32, 0, 0], &[], Some(pidfd.as_fd())).of(Call::Send)?;
+                insula_start::exit(0)
+            }
+        }
+    }
+
+    /// [`insula_steps::Step::WriteTo`]
+    pub(crate) fn write_to(&self, fd: Fd, text: &[u8]) -> Outcome<()> {
+        rustix::io::write(borrow(fd.0 as i32), text).map(drop).of(Call::Write).on(text)
+    }
+
+    /// [`insula_steps::Step::BecomeRoot`]: right after entering a user namespace, before anything is created in it
+    /// (file creation by an unmapped id is EOVERFLOW).
+    pub(crate) fn become_root(&self) -> Outcome<()> {
+        set_gid(0).of(Call::Setgid)?;
+        set_uid(0).of(Call::Setuid)
+    }
+
+    /// [`insula_steps::Step::Loopback`]
+    pub(crate) fn loopback(&self) -> Outcome<()> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).of(Call::Socket)?;
+        insula_sys::network::loopback_up(socket.as_fd()).of(Call::Ioctl).on(b"SIOCSIFFLAGS lo")
+    }
+
+    /// [`insula_steps::Step::Keyring`]: a kernel without keyrings, or a full quota, is no reason not to start.
+    pub(crate) fn keyring(&self, name: &CStr) -> Outcome<()> {
+        match insula_sys::process::join_session_keyring(name) {
+            Ok(_) | Err(Errno::NOSYS) => Ok(()),
+            Err(errno @ (Errno::DQUOT | Errno::PERM | Errno::ACCESS)) => {
+                self.warn(&Fault::new(Call::Keyctl, errno).on(name.to_bytes()));
+                Ok(())
+            }
+            Err(errno) => Err(Fault::new(Call::Keyctl, errno).on(name.to_bytes())),
+        }
+    }
+
+    /// [`insula_steps::Step::Bounding`]: the first number the kernel does not know (EINVAL) ends it.
+    pub(crate) fn bounding(&self, keep: u64) -> Outcome<()> {
+        for capability in 0..CAPABILITIES {
+            if keep & (1 << capability) != 0 {
+                continue;
+            }
+            match prctl(PrctlOp::DropBounding, capability, 0) {
+                Ok(_) => {}
+                Err(Errno::INVAL) => break,
+                Err(errno) => return Err(Fault::new(Call::Prctl, errno).on(b"PR_CAPBSET_DROP")),
+            }
+        }
+        Ok(())
+    }
+
+    /// [`insula_steps::Step::User`]
+    pub(crate) fn user(&self, uid: u32, gid: u32, groups: &[u8], set: bool) -> Outcome<()> {
+        if self.own_terminal && uid != 0 {
+            // Only a terminal that we made ourselves changes hands.
+            rustix::fs::fchown(insula_sys::memory::borrow(0), Some(Uid::from_raw(uid)), None::<Gid>).of(Call::Chown)?;
+        }
+        prctl(PrctlOp::SetKeepCaps, 1, 0).of(Call::Prctl).on(b"PR_SET_KEEPCAPS")?;
+        if set {
+            set_groups(groups).of(Call::Setgroups)?;
+        }
+        set_gid(gid).of(Call::Setgid)?;
+        set_uid(uid).of(Call::Setuid)
+    }
+
+    /// [`insula_steps::Step::Capabilities`]
+    pub(crate) fn capabilities(&self, effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Outcome<()> {
+        insula_sys::credentials::capset(insula_sys::credentials::Capabilities { effective, permitted, inheritable })
+            .of(Call::Capset)?;
+        match prctl(PrctlOp::Ambient, AMBIENT_CLEAR_ALL, 0) {
+            Ok(_) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(Fault::new(Call::Prctl, errno).on(b"PR_CAP_AMBIENT_CLEAR_ALL")),
+        }
+        for capability in (0..CAPABILITIES).filter(|capability| ambient & (1 << capability) != 0) {
+            // The kernel refuses one that is not both permitted and inheritable; runc warns and goes on.
+            if let Err(errno) = prctl(PrctlOp::Ambient, AMBIENT_RAISE, capability) {
+                self.warn(&Fault::new(Call::Prctl, errno).on(b"PR_CAP_AMBIENT_RAISE"));
+            }
+        }
+        Ok(())
+    }
+
+    /// [`insula_steps::Step::Seccomp`]
+    pub(crate) fn seccomp(&self, flags: u32, program: &[u8]) -> Outcome<()> {
+        let listener = install_filter(program, flags).of(Call::Seccomp)?;
+        if flags & SECCOMP_NEW_LISTENER != 0 {
+            if let Some(listener) = listener {
+                self.tell(Tag::Listener, [0; 3], &[], Some(listener.as_fd())).of(Call::Send)?;
+                drop(listener);
+                self.await_go()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// [`insula_steps::Step::Cwd`]: opened like every other path, so that a link into /proc/self/fd leads nowhere
+    /// (CVE-2024-21626).
+    pub(crate) fn cwd(&mut self, path: &CStr, make: bool) -> Outcome<()> {
+        if self.cwd_done {
+            return Ok(());
+        }
+        if make {
+            match self.ensure_dir(path) {
+                Err(fault) if fault.errno() == Errno::ACCESS => return Ok(()),
+                made => drop(made?),
+            }
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let dir = open_in(self.root(), path, flags, Mode::empty(), ResolveFlags::empty())
+            .of(Call::Chdir)
+            .on(path.to_bytes())?;
+        match rustix::process::fchdir(&dir) {
+            Err(Errno::ACCESS) if make => Ok(()),
+            done => {
+                self.cwd_done = true;
+                done.of(Call::Chdir).on(path.to_bytes())
+            }
+        }
+    }
+
+    /// [`insula_steps::Step::Label`]
+    pub(crate) fn label(&self, file: &CStr, label: &[u8]) -> Outcome<()> {
+        let procfs = crate::mounts::new_mount(c"proc", insula_steps::Strings::EMPTY, 0)?;
+        let mut path = alloc::vec::Vec::from(&b"thread-self/attr/"[..]);
+        path.extend_from_slice(file.to_bytes_with_nul());
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+        let file = rustix::fs::openat2(&procfs, path.as_slice(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), beneath)
+            .of(Call::Openat2)
+            .on(file.to_bytes())?;
+        rustix::io::write(&file, label).map(drop).of(Call::Write).on(label)
+    }
+
+    /// [`insula_steps::Step::Scheduler`]
+    pub(crate) fn scheduler(&self, attr: SchedAttr) -> Outcome<()> {
+        insula_sys::process::sched_setattr(&attr).of(Call::Sched)
+    }
+
+    /// [`insula_steps::Step::MemoryPolicy`]
+    pub(crate) fn memory_policy(&self, mode: u32, bytes: &[u8]) -> Outcome<()> {
+        let mut nodes = [0_u64; 16];
+        for (node, word) in nodes.iter_mut().zip(bytes.chunks_exact(8)) {
+            *node = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        }
+        insula_sys::process::set_mempolicy(mode, &nodes).of(Call::Mempolicy)
+    }
+
+    /// [`insula_steps::Step::Place`]
+    pub(crate) fn place(&self, fd: Fd, to: u32) -> Outcome<()> {
+        insula_sys::memory::place(borrow(fd.0 as i32), to as i32).of(Call::Dup)
+    }
+}

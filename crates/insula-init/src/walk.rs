@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One step after the other.
+
+use crate::devices::Node;
+use crate::fault::{Of, On, Outcome};
+use crate::mounts::NewMount;
+use alloc::vec::Vec;
+use insula_steps::Step;
+use insula_steps::message::{Call, Tag};
+use insula_sys::memory::{adopt, borrow};
+use insula_sys::mount::MountAttr;
+use insula_sys::process::{PrctlOp, SchedAttr, prctl};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+
+/// What init knows while it walks.
+pub(crate) struct Init {
+    /// The number of the step at hand.
+    pub(crate) step: u32,
+    /// To the host side.
+    pub(crate) socket: BorrowedFd<'static>,
+    /// The container's root directory; none before it is attached, and none for a process that joined it.
+    pub(crate) root: Option<OwnedFd>,
+    /// The directory that the last node or link went to.
+    pub(crate) last_parent: Option<(Vec<u8>, OwnedFd)>,
+    /// The first masked directory's and file's covers.
+    pub(crate) mask_dir: Option<OwnedFd>,
+    pub(crate) mask_file: Option<OwnedFd>,
+    /// A procfs that nothing is mounted over.
+    pub(crate) procfs: Option<OwnedFd>,
+    /// Standard input is a terminal that this process made.
+    pub(crate) own_terminal: bool,
+    pub(crate) cwd_done: bool,
+    /// `HOME=…` where the environment lacks it.
+    pub(crate) home: Option<Vec<u8>>,
+    /// The user's program, as found.
+    pub(crate) program: Vec<u8>,
+}
+
+impl Init {
+    pub(crate) fn new(socket: BorrowedFd<'static>) -> Self {
+        Self {
+            step: 0,
+            socket,
+            root: None,
+            last_parent: None,
+            mask_dir: None,
+            mask_file: None,
+            procfs: None,
+            own_terminal: false,
+            cwd_done: false,
+            home: None,
+            program: Vec::new(),
+        }
+    }
+
+    /// Performs one step.
+    pub(crate) fn perform(&mut self, step: &Step<'static>) -> Outcome<()> {
+        match *step {
+            Step::Join { fd, kinds } => {
+                insula_sys::process::setns(borrow(fd.0 as i32), kinds).of(Call::Setns)?;
+                // Paths were relative to the old root; a joined mount namespace brings its own.
+                self.last_parent = None;
+                Ok(())
+            }
+            Step::Unshare { kinds } => insula_sys::process::unshare(kinds).of(Call::Unshare),
+            Step::Ask { part } => self.ask(part),
+            Step::Fork { flags, cgroup } => self.fork(flags, cgroup),
+            Step::BecomeRoot {} => self.become_root(),
+            Step::WriteTo { fd, text } => self.write_to(fd, text),
+            Step::Loopback {} => self.loopback(),
+            Step::Hostname { name } => rustix::system::sethostname(name).of(Call::Sethostname).on(name),
+            Step::Domainname { name } => rustix::system::setdomainname(name).of(Call::Setdomainname).on(name),
+            Step::HostnameIs { name } => same_name(rustix::system::uname().nodename().to_bytes(), name),
+            Step::DomainnameIs { name } => same_name(rustix::system::uname().domainname().to_bytes(), name),
+            Step::Session {} => match rustix::process::setsid() {
+                // Already a leader: the first process of a pid namespace that an engine started in its own session.
+                Ok(_) | Err(Errno::PERM) => Ok(()),
+                Err(errno) => Err(errno).of(Call::Setsid),
+            },
+            Step::Propagate { propagation, recursive } => self.propagate(propagation, recursive != 0),
+            Step::Root { fd, at } => {
+                let tree = adopt_from_plan(fd.0);
+                self.attach_root(tree, at)
+            }
+            Step::Mount { fstype, options, attributes, propagation, target, flags } => {
+                self.mount(&NewMount { fstype, options, attributes, propagation, target, flags })
+            }
+            Step::Attach { fd, target, flags } => self.attach_tree(borrow(fd.0 as i32), target, flags),
+            Step::Change { target, set, clear, propagation, recursive } => {
+                self.change_mount(target, recursive != 0, &MountAttr { set, clear, propagation, userns_fd: 0 })
+            }
+            Step::Device { path, mode, major, minor, uid, gid, bind } => {
+                self.device(&Node { path, mode, device: (major, minor), owner: (uid, gid), bind })
+            }
+            Step::Link { path, to } => self.link(path, to),
+            Step::Mask { path, null } => self.mask(path, null.0),
+            Step::ReadOnly { path } => self.read_only(path),
+            Step::Pivot {} => self.pivot(),
+            Step::MoveRoot {} => self.move_root(),
+            Step::Chroot { fd } => self.chroot(adopt_from_plan(fd.0)),
+            Step::Sysctl { name, value } => self.sysctl(name, value),
+            Step::Terminal { rows, columns, console } => self.terminal(rows, columns, console != 0),
+            _ => self.perform_late(step),
+        }
+    }
+
+    /// The steps that concern the process rather than its surroundings.
+    fn perform_late(&mut self, step: &Step<'static>) -> Outcome<()> {
+        match *step {
+            Step::Limit { resource, soft, hard } => {
+                insula_sys::credentials::set_limit(resource, soft, hard).of(Call::Setrlimit)
+            }
+            Step::Keyring { name } => self.keyring(name),
+            Step::Bounding { keep } => self.bounding(keep),
+            Step::User { uid, gid, groups, set_groups } => self.user(uid, gid, groups, set_groups != 0),
+            Step::Capabilities { effective, permitted, inheritable, ambient } => {
+                self.capabilities(effective, permitted, inheritable, ambient)
+            }
+            Step::Umask { mask } => {
+                rustix::process::umask(Mode::from_raw_mode(mask));
+                Ok(())
+            }
+            Step::NoNewPrivs {} => prctl(PrctlOp::SetNoNewPrivs, 1, 0).map(drop).of(Call::Prctl).on(b"PR_SET_NO_NEW_PRIVS"),
+            Step::Seccomp { flags, program } => self.seccomp(flags, program),
+            Step::Cwd { path, make } => self.cwd(path, make != 0),
+            Step::Home { uid } => self.home(uid),
+            Step::Find { program, path } => self.find(program, path),
+            Step::Ready {} => {
+                self.tell(Tag::Ready, [0; 3], &[], None).of(Call::Send)?;
+                self.await_go()
+            }
+            Step::AwaitStart { fd } => await_start(borrow(fd.0 as i32)),
+            Step::CloseFrom { first } => insula_sys::process::cloexec_from(first).of(Call::CloseRange),
+            Step::Exec { argv, env } => self.exec(argv, env),
+            Step::Personality { persona } => insula_sys::process::personality(persona).of(Call::Personality),
+            Step::IoPriority { priority } => insula_sys::process::set_io_priority(priority).of(Call::Ioprio),
+            Step::Scheduler { policy, flags, nice, priority, runtime, deadline, period } => {
+                self.scheduler(SchedAttr { size: 48, policy, flags, nice, priority, runtime, deadline, period })
+            }
+            Step::MemoryPolicy { mode, nodes } => self.memory_policy(mode, nodes),
+            Step::Label { file, label } => self.label(file, label),
+            Step::Place { fd, to } => self.place(fd, to),
+            Step::Undumpable {} => prctl(PrctlOp::SetDumpable, 0, 0).map(drop).of(Call::Prctl).on(b"PR_SET_DUMPABLE"),
+            Step::Affinity { cpus } => insula_sys::process::set_affinity(cpus).of(Call::Affinity),
+            // Everything else is performed by `perform`.
+            _ => Err(Errno::INVAL).of(Call::Plan),
+        }
+    }
+}
+
+#[allow(unsafe_code)] // each descriptor number stands in one step only
+fn adopt_from_plan(fd: u32) -> OwnedFd {
+    // SAFETY: the host side opened this descriptor for this one step.
+    unsafe { adopt(fd as i32) }
+}
+
+/// A joined uts namespace is named already; other members would be renamed with it.
+fn same_name(is: &[u8], wanted: &[u8]) -> Outcome<()> {
+    if is == wanted { Ok(()) } else { Err(Errno::EXIST).of(Call::Sethostname).on(is) }
+}
+
+/// One byte from the fifo. Init holds it open for writing too, so the end of the file never comes; the container's
+/// deletion kills init first.
+fn await_start(fifo: BorrowedFd<'_>) -> Outcome<()> {
+    let mut byte = [0_u8; 1];
+    loop {
+        match rustix::io::read(fifo, &mut byte) {
+            Ok(1) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Ok(_) => return Err(Errno::PIPE).of(Call::Read),
+            Err(errno) => return Err(errno).of(Call::Read),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the document to the plan.
+
+use crate::facts::{ExecTarget, Facts, Options};
+use crate::field::Field;
+use crate::namespaces::{self, Phase, Want};
+use crate::{process, rootfs, sysctl};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_error::{Error, Result};
+use insula_ns::{Kind, PerKind};
+use insula_spec::{Process, Spec};
+use insula_steps::{Fd, Step};
+
+/// A tree of mounts that the host side copies before init exists (open_tree(2)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeSource {
+    /// Absolute path on the host.
+    pub path: String,
+    /// With everything mounted below it.
+    pub recursive: bool,
+    /// Attributes to set and to clear on the top mount.
+    pub set: u64,
+    /// See `set`.
+    pub clear: u64,
+    /// The same for the whole tree.
+    pub set_all: u64,
+    /// See `set_all`.
+    pub clear_all: u64,
+    /// Propagation to give, in order: type, and whether to the whole tree.
+    pub propagation: Vec<(u64, bool)>,
+    /// The source must be a procfs: it goes over /proc.
+    pub procfs: bool,
+    /// The source must be a character or block device with these numbers.
+    pub device: Option<(u32, u32)>,
+    /// The source must be a directory.
+    pub directory: bool,
+}
+
+/// A descriptor that the launch opens for init.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slot {
+    /// The namespace to join.
+    Namespace(Kind),
+    /// A version 1 `tasks` file of the container's group, by number.
+    TaskFile(usize),
+    /// The container's version 2 group.
+    CgroupDir,
+    /// A detached copy of host mounts.
+    Tree(TreeSource),
+    /// A directory of the host, to be the root without a mount.
+    Directory(String),
+    /// The fifo that `start` writes to.
+    Fifo,
+    /// A handle of the container's init (exec).
+    Init,
+}
+
+/// A step with where it belongs and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// What is done.
+    pub step: Step<'static>,
+    /// When and by whom.
+    pub phase: Phase,
+    /// What asked for it.
+    pub field: Field,
+}
+
+/// What will be asked of the kernel.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// What becomes of each kind of namespace.
+    pub wants: PerKind<Want>,
+    /// Flags of the first clone3(2).
+    pub clone_flags: u64,
+    /// That clone3(2) also places the process in its version 2 group.
+    pub born_in_cgroup: bool,
+    /// An intermediate process enters the namespaces and forks init.
+    pub staged: bool,
+    /// What init (and before it the intermediate process) does, in order.
+    pub steps: Vec<Planned>,
+    /// What [`Fd`] numbers in the steps stand for.
+    pub slots: Vec<(Slot, Field)>,
+    /// /proc/<pid>/oom_score_adj, written by the host side.
+    pub oom_score_adj: Option<i64>,
+    /// Lines for /proc/<pid>/timens_offsets.
+    pub time_offsets: Vec<String>,
+    /// The process has a terminal.
+    pub terminal: bool,
+}
+
+/// Collects steps.
+#[derive(Debug)]
+pub struct Planner<'s> {
+    pub(crate) spec: &'s Spec<'s>,
+    pub(crate) facts: &'s Facts,
+    pub(crate) options: &'s Options,
+    pub(crate) wants: PerKind<Want>,
+    pub(crate) plan: Plan,
+}
+
+impl Planner<'_> {
+    /// Appends a step.
+    pub(crate) fn step(&mut self, phase: Phase, field: Field, step: Step<'static>) {
+        self.plan.steps.push(Planned { step, phase, field });
+    }
+
+    /// The descriptor that will stand for `slot`.
+    pub(crate) fn slot(&mut self, slot: Slot) -> Fd {
+        self.slot_for(slot, Field::None)
+    }
+
+    /// As `slot`, asked for by `field`; trees are never shared, since attaching one uses it up.
+    pub(crate) fn slot_for(&mut self, slot: Slot, field: Field) -> Fd {
+        if !matches!(slot, Slot::Tree(_))
+            && let Some(known) = self.plan.slots.iter().position(|(known, _)| *known == slot)
+        {
+            return Fd(known as u32);
+        }
+        self.plan.slots.push((slot, field));
+        Fd(self.plan.slots.len() as u32 - 1)
+    }
+
+    /// The document's entry for `kind`.
+    pub(crate) fn entry(&self, kind: Kind) -> Field {
+        match self.wants[kind] {
+            Want::New(index) | Want::Join(index) | Want::Stay(index) => Field::Entry("/linux/namespaces", index),
+            Want::Inherit => Field::None,
+        }
+    }
+
+    /// The joined namespace of `kind`, for messages.
+    pub(crate) fn joined_text(&self, kind: Kind) -> String {
+        self.facts.joins[kind].map_or_else(|| format!("the {kind} namespace"), |fact| format!("{}", fact.identity))
+    }
+
+    /// Whether the process will be in a user namespace other than the caller's.
+    pub(crate) fn other_user(&self) -> bool {
+        self.wants[Kind::USER].leaves()
+    }
+
+    /// Whether the mount namespace is the container's own, to be filled by us.
+    pub(crate) fn own_mounts(&self) -> bool {
+        matches!(self.wants[Kind::MOUNT], Want::New(_))
+    }
+}
+
+/// Compiles the document. Validated already by `insula_spec::validate`.
+///
+/// # Errors
+/// Whatever the document asks for that is contradictory or that insula does not do, naming the field.
+pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan> {
+    refuse_unknown_parts(spec)?;
+    let wants = namespaces::wants(spec, |kind| facts.joins[kind].is_some_and(|fact| fact.own))?;
+    namespaces::check_owned_fields(spec, &wants)?;
+    namespaces::check_new(spec, &wants, facts.uptime)?;
+    namespaces::check_names(spec)?;
+    sysctl::check(spec, &wants)?;
+    rootless(facts, &wants)?;
+    let mut planner = Planner {
+        spec,
+        facts,
+        options,
+        plan: Plan {
+            wants: wants.clone(),
+            time_offsets: namespaces::offset_lines(spec),
+            // A few more than the default document needs.
+            steps: Vec::with_capacity(96),
+            slots: Vec::with_capacity(24),
+            ..Plan::default()
+        },
+        wants,
+    };
+    namespaces::enter(&mut planner)?;
+    process::early(&mut planner);
+    if planner.own_mounts() {
+        rootfs::plan(&mut planner)?;
+    } else {
+        rootfs::without_mounts(&mut planner)?;
+    }
+    sysctl::plan(&mut planner);
+    process::plan(&mut planner)?;
+    Ok(planner.plan)
+}
+
+/// Compiles what `exec` does: all of the container's namespaces are joined at once, then `process` is started as the
+/// container's own would be. `spec` has the container's seccomp section and nothing else that matters.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options: &Options) -> Result<Plan> {
+    let mut planner =
+        Planner { spec, facts, options, wants: PerKind::from_fn(|_| Want::Inherit), plan: Plan::default() };
+    planner.plan.staged = true;
+    let init = planner.slot(Slot::Init);
+    if target.kinds != 0 {
+        planner.step(Phase::Stage, Field::None, Step::Join { fd: init, kinds: target.kinds });
+    }
+    if target.user {
+        planner.step(Phase::Stage, Field::None, Step::BecomeRoot {});
+    }
+    if target.fork || target.born {
+        let cgroup = if target.born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
+        planner.step(Phase::Stage, Field::None, Step::Fork { flags: 0, cgroup });
+    }
+    planner.step(Phase::Enter, Field::None, Step::Undumpable {});
+    for file in 0..target.task_files {
+        let fd = planner.slot(Slot::TaskFile(file));
+        planner.step(Phase::Enter, Field::None, Step::WriteTo { fd, text: b"0" });
+    }
+    process::early(&mut planner);
+    process::plan_exec(&mut planner)?;
+    Ok(planner.plan)
+}
+
+/// Parts of the specification that insula does not do are errors, never passed over.
+fn refuse_unknown_parts(spec: &Spec<'_>) -> Result<()> {
+    for (present, pointer) in [
+        (spec.solaris.is_some(), "/solaris"),
+        (spec.windows.is_some(), "/windows"),
+        (spec.vm.is_some(), "/vm"),
+        (spec.zos.is_some(), "/zos"),
+        (spec.freebsd.is_some(), "/freebsd"),
+    ] {
+        if present {
+            return Err(Error::unsupported(pointer, "run the document", "this part is for another platform"));
+        }
+    }
+    let linux = &spec.linux;
+    for (present, pointer) in [
+        (linux.intel_rdt.is_some(), "/linux/intelRdt"),
+        (!linux.net_devices.is_empty(), "/linux/netDevices"),
+        (linux.mount_label.as_ref().is_some_and(|label| !label.is_empty()), "/linux/mountLabel"),
+        (linux.seccomp.as_ref().is_some_and(|s| s.listener_path.is_some()), "/linux/seccomp/listenerPath"),
+    ] {
+        if present {
+            return Err(Error::unsupported(pointer, "run the document", "insula does not do this yet"));
+        }
+    }
+    Ok(())
+}
+
+/// An ordinary user can make other namespaces only inside a user namespace of its own.
+fn rootless(facts: &Facts, wants: &PerKind<Want>) -> Result<()> {
+    if facts.euid == 0 || wants[Kind::USER].leaves() {
+        return Ok(());
+    }
+    match Kind::all().find(|kind| wants[*kind].leaves()) {
+        None => Ok(()),
+        Some(kind) => Err(Error::invalid(
+            "/linux/namespaces",
+            format!("make a {kind} namespace as user {}", facts.euid),
+            "an ordinary user can do so only inside a user namespace of its own",
+        )
+        .advice("add {\"type\": \"user\"} with mappings; `insula spec --rootless` writes such a document")),
+    }
+}
+
+/// The process of the document.
+pub(crate) fn process_of<'s>(spec: &'s Spec<'s>) -> Result<&'s Process<'s>> {
+    spec.process.as_ref().ok_or_else(|| Error::invalid("/process", "start the container", "there is no process"))
+}

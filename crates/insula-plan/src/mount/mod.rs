@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mounts`: each entry becomes one step; what it needs from the host is a slot.
+
+mod cgroup;
+mod options;
+
+pub use options::known_options;
+
+use crate::compile::{Planner, Slot, TreeSource};
+use crate::field::Field;
+use crate::namespaces::Phase;
+use crate::text;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_error::{Error, Result};
+use insula_ns::Kind;
+use insula_spec::Mount;
+use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_PLAIN_DIR, Step};
+use insula_sys::mount::{attr, propagation};
+use options::Parsed;
+
+/// Files of /proc that a bind mount may cover: what LXCFS and the like provide (runc's list).
+const ON_PROC: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/net/dev",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// File systems whose read-only flag belongs to the mount alone: the superblock is shared with the host.
+const SHARED: &[&str] = &["proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs"];
+
+/// Plans every entry of `mounts`, in order.
+pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
+    let spec = planner.spec;
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        one(planner, index, mount)?;
+    }
+    Ok(())
+}
+
+fn one(planner: &mut Planner<'_>, index: usize, mount: &Mount<'_>) -> Result<()> {
+    let field = Field::Entry("/mounts", index);
+    let target = clean(&mount.destination);
+    let parsed = Parsed::parse(mount, index)?;
+    if target == "/" {
+        return Err(Error::invalid(format!("{field}/destination"), "mount", "the destination is the root itself")
+            .advice("use /root for the root file system"));
+    }
+    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() || parsed.idmap {
+        return Err(Error::unsupported(format!("{field}/uidMappings"), "map the ids of a mount", "insula does not do this yet"));
+    }
+    if parsed.remount {
+        return remount(planner, field, &target, &parsed);
+    }
+    let kind = mount.kind.as_deref().unwrap_or("");
+    if parsed.bind.is_some() || kind == "bind" {
+        return bind(planner, field, mount, &target, &parsed);
+    }
+    match kind {
+        "" => Err(Error::invalid(format!("{field}/type"), format!("mount {target}"), "there is no type")
+            .advice("name a file system, or use the option bind or rbind")),
+        "cgroup" | "cgroup2" => cgroup::plan(planner, field, &target, &parsed),
+        _ => {
+            new(planner, field, mount, kind, &target, &parsed);
+            Ok(())
+        }
+    }
+}
+
+/// A new file system.
+fn new(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, kind: &str, target: &str, parsed: &Parsed<'_>) {
+    let mut options: Vec<String> = Vec::with_capacity(parsed.data.len() + 2);
+    if let Some(source) = mount.source.as_deref().filter(|source| !source.is_empty()) {
+        options.push(format!("source={source}"));
+    }
+    if parsed.set & attr::RDONLY != 0 && !SHARED.contains(&kind) {
+        options.push(String::from("ro"));
+    }
+    options.extend(parsed.superblock.iter().map(|flag| String::from(*flag)));
+    options.extend(parsed.data.iter().filter(|option| keeps(planner, kind, option)).map(|option| String::from(*option)));
+    let mut flags = 0;
+    if parsed.copy_up {
+        flags |= MOUNT_COPY_UP;
+    }
+    if kind == "proc" || kind == "sysfs" {
+        flags |= MOUNT_PLAIN_DIR;
+    }
+    let step = Step::Mount {
+        fstype: text::c_str(kind),
+        options: text::strings(options.iter().map(String::as_str)),
+        attributes: parsed.set | parsed.set_all,
+        propagation: parsed.propagation.last().map_or(0, |last| last.0),
+        target: text::c_str(target),
+        flags,
+    };
+    planner.step(Phase::Rootfs, field, step);
+}
+
+/// Whether an option can be given: a group that is not mapped in the container's user namespace would be refused with
+/// EINVAL, and the default document's `gid=5` of devpts would then make a container with a single id impossible.
+fn keeps(planner: &Planner<'_>, kind: &str, option: &str) -> bool {
+    if kind != "devpts" || planner.spec.linux.gid_mappings.is_empty() {
+        return true;
+    }
+    let Some(gid) = option.strip_prefix("gid=").and_then(|gid| gid.parse::<u64>().ok()) else { return true };
+    planner.spec.linux.gid_mappings.iter().any(|m| {
+        (u64::from(m.container_id)..u64::from(m.container_id) + u64::from(m.size)).contains(&gid)
+    })
+}
+
+fn bind(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, target: &str, parsed: &Parsed<'_>) -> Result<()> {
+    let Some(source) = mount.source.as_deref().filter(|source| !source.is_empty()) else {
+        return Err(Error::invalid(format!("{field}/source"), format!("bind to {target}"), "there is no source"));
+    };
+    if target.starts_with("/proc/") && !ON_PROC.contains(&target) {
+        return Err(Error::invalid(
+            format!("{field}/destination"),
+            format!("mount {source} on {target}"),
+            "it lies inside /proc: the container, and whoever enters it, would be fed false facts",
+        )
+        .advice("only a short list of files there can be covered, such as /proc/cpuinfo"));
+    }
+    let tree = TreeSource {
+        path: host_path(&planner.facts.bundle, source),
+        recursive: parsed.bind == Some(true),
+        set: parsed.set,
+        clear: parsed.clear,
+        set_all: parsed.set_all,
+        clear_all: parsed.clear_all,
+        propagation: tree_propagation(planner, parsed),
+        procfs: target == "/proc",
+        ..TreeSource::default()
+    };
+    let fd = planner.slot_for(Slot::Tree(tree), field);
+    let flags = if target == "/proc" || target.starts_with("/proc/") { ATTACH_ON_PROC } else { 0 };
+    planner.step(Phase::Rootfs, field, Step::Attach { fd, target: text::c_str(target), flags });
+    Ok(())
+}
+
+/// A copied tree is a peer of the host's mounts where those are shared; it gets the container's propagation first, so
+/// that nothing leaks back, and then what the entry itself asks for.
+pub(crate) fn tree_propagation(planner: &Planner<'_>, parsed: &Parsed<'_>) -> Vec<(u64, bool)> {
+    let (root, _) = crate::rootfs::propagation_of(planner);
+    let mut list = Vec::with_capacity(2);
+    if root != propagation::SHARED {
+        list.push((root, true));
+    }
+    list.extend(parsed.propagation.iter().copied());
+    list
+}
+
+fn remount(planner: &mut Planner<'_>, field: Field, target: &str, parsed: &Parsed<'_>) -> Result<()> {
+    if !parsed.data.is_empty() {
+        return Err(Error::unsupported(
+            format!("{field}/options"),
+            format!("remount {target} with file system options"),
+            "only the mount's own attributes can be changed",
+        ));
+    }
+    let (set, clear) = (parsed.set | parsed.set_all, parsed.clear | parsed.clear_all);
+    let propagation = parsed.propagation.last().map_or(0, |last| last.0);
+    let recursive = u32::from(parsed.set_all | parsed.clear_all != 0);
+    planner.step(
+        Phase::Rootfs,
+        field,
+        Step::Change { target: text::c_str(target), set, clear, propagation, recursive },
+    );
+    Ok(())
+}
+
+/// The destination as an absolute path without empty parts and dots; `..` is left to the kernel, which resolves it
+/// inside the root.
+pub(crate) fn clean(destination: &str) -> String {
+    let mut out = String::with_capacity(destination.len() + 1);
+    for part in destination.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        out.push('/');
+        out.push_str(part);
+    }
+    if out.is_empty() {
+        out.push('/');
+    }
+    out
+}
+
+/// A source path as the host sees it: relative ones are relative to the bundle.
+pub(crate) fn host_path(bundle: &str, path: &str) -> String {
+    if path.starts_with('/') { String::from(path) } else { format!("{bundle}/{path}") }
+}
+
+/// Whether the document mounts a host directory over /dev: then it is left as it is.
+pub(crate) fn dev_is_bound(planner: &Planner<'_>) -> bool {
+    planner.spec.mounts.iter().any(|mount| {
+        clean(&mount.destination) == "/dev"
+            && (mount.kind.as_deref() == Some("bind") || mount.options.iter().any(|o| *o == "bind" || *o == "rbind"))
+    })
+}
+
+/// Whether `kind` of namespace is new.
+pub(crate) fn is_new(planner: &Planner<'_>, kind: Kind) -> bool {
+    matches!(planner.wants[kind], crate::namespaces::Want::New(_))
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Making a container: facts, plan, intent, launch, proof, commit.
+
+use crate::gather;
+use crate::handle::{Handle, Identity};
+use crate::hooks::Subject;
+use crate::launch::{Host, Launch, Log};
+use crate::maps;
+use crate::prepare::{Sources, fill};
+use crate::record::{Record, Status};
+use crate::spawn::Place;
+use crate::store::{CONFIG, Home, Root};
+use crate::{file, foreground, verify};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+use insula_cgroup::{Created, DeviceRules, Group, Layout};
+use insula_error::{Error, Result};
+use insula_ns::{Kind, PerKind};
+use insula_plan::{Facts, Options, Plan, Want, compile};
+use insula_spec::{Resources, Spec};
+use insula_steps::message::Part;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, OFlags};
+
+/// What `create` and `run` are told.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// The container's id, valid.
+    pub id: &'a str,
+    /// Absolute path of the bundle.
+    pub bundle: &'a str,
+    /// `--pid-file`
+    pub pid_file: Option<&'a str>,
+    /// `--console-socket`
+    pub console_socket: Option<&'a str>,
+    /// Without a console socket the terminal is served by this command.
+    pub serve_terminal: bool,
+    /// What the plan needs.
+    pub options: Options,
+    /// When it is created: RFC 3339.
+    pub created: String,
+}
+
+/// A container that was made, and its process as our child.
+#[derive(Debug)]
+pub struct Container {
+    /// Its state directory, locked.
+    pub home: Home,
+    /// Its record, committed.
+    pub record: Record,
+    /// Its first process.
+    pub child: Handle,
+    /// The signals of this command.
+    pub signals: OwnedFd,
+    /// Its terminal, if this command serves it.
+    pub console: Option<OwnedFd>,
+}
+
+/// Makes the container of `spec`, whose text is `config`. With `options.run` its program runs already when this
+/// returns, otherwise it waits for `start`.
+///
+/// # Errors
+/// Whatever failed. Nothing is left behind: no process, mount, cgroup or state.
+pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>, log: &dyn Log) -> Result<Container> {
+    check_terminal(spec, request)?;
+    let (joins, join_facts) = gather::joins(spec)?;
+    let layout = Layout::probe()?;
+    let hierarchies = gather::hierarchies(&layout);
+    let mut facts = gather::facts(spec, request.bundle);
+    facts.joins = join_facts;
+    let rootless = is_rootless(&facts);
+    let none = Resources::default();
+    let resources = spec.linux.resources.as_ref().unwrap_or(&none);
+    let devices = DeviceRules::for_container(&resources.devices, &spec.linux.devices)?;
+    let cgroups_path = spec.linux.cgroups_path.as_deref().unwrap_or("");
+    let group = Group::plan(layout, request.id, cgroups_path, resources, rootless)?;
+    // What will be there if the cgroups can be made: the plan is compiled before anything is.
+    let legacy = hierarchies.iter().filter(|(list, _)| !list.is_empty()).count();
+    facts.cgroup = gather::cgroup_view(&hierarchies, &group, legacy, legacy < hierarchies.len());
+    let mut plan = compile(spec, &facts, &request.options)?;
+
+    let home = root.claim(request.id)?;
+    let mut making = Making { home: Some(home), cgroup: None };
+    let (home, cgroup_made) = making.parts()?;
+    home.intend(&group.record())?;
+    file::write_new(home.fd(), CONFIG, config, 0o600)
+        .map_err(|e| Error::kernel(e.raw_os_error(), "keep the document").object(home.path.clone()))?;
+    let fifo = if request.options.run && spec.process.is_some() { None } else { Some(home.make_fifo()?) };
+    let created = cgroup_made.insert(group.create()?);
+    if let Some(reason) = created.left_out() {
+        log.warn(&format!("no cgroup: {reason}"));
+        // Fewer cgroups than planned: the steps change with them.
+        let doors = created.open_for_join(&[])?;
+        let tasks = doors.task_fds(OFlags::empty(), false)?.len();
+        facts.cgroup = gather::cgroup_view(&hierarchies, created, tasks, doors.clone_target().is_some());
+        plan = compile(spec, &facts, &request.options)?;
+    }
+    if !created.is_none() {
+        created.apply(resources, &devices)?;
+    }
+    let doors = created.open_for_join(&[])?;
+    let tasks = doors.task_fds(OFlags::empty(), false)?;
+    let target = doors.clone_target();
+    let owned = |fd: BorrowedFd<'_>| {
+        rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Error::kernel(e.raw_os_error(), "hold the cgroup"))
+    };
+    // An intermediate process gets the cgroup's descriptor to give birth in it.
+    let cgroup = if plan.staged { target.map(owned).transpose()? } else { None };
+    let filled = fill(&plan, Sources { joins: Some(joins), tasks, cgroup, fifo, init: None })?;
+    let signals = foreground::take_signals()?;
+    let mut launch = Launch::start(&plan, filled, target, signals)?;
+    let annotations = annotations(spec);
+    let subject = Subject {
+        oci_version: &spec.oci_version,
+        id: request.id,
+        pid: 0,
+        bundle: request.bundle,
+        annotations: &annotations,
+    };
+    let mut host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless };
+    let made = (|| {
+        host.oom_score(&launch)?;
+        launch.until_ready(&mut host, log)?;
+        let namespaces = verify::namespaces(&plan, &facts, launch.directory.as_fd())?;
+        let record = Record {
+            version: Record::VERSION,
+            oci_version: String::from(spec.oci_version.as_str()),
+            id: String::from(request.id),
+            bundle: String::from(request.bundle),
+            rootfs: rootfs(spec, request.bundle),
+            created: request.created.clone(),
+            owner: facts.euid,
+            init: Identity::of(launch.child.pid, launch.child.pidfd.as_fd())?,
+            namespaces,
+            cgroup: created.record(),
+            rootless,
+            hooks: !(spec.hooks.start_container.is_empty()
+                && spec.hooks.poststart.is_empty()
+                && spec.hooks.poststop.is_empty()),
+            startable: spec.process.is_some(),
+            annotations: annotations.clone(),
+        };
+        home.commit(&record)?;
+        if let Some(path) = request.pid_file {
+            write_pid_file(path, record.init.pid)?;
+        }
+        if request.options.run {
+            start_hooks(spec, &record, &launch.child, &plan)?;
+        }
+        launch.go()?;
+        if request.options.run {
+            launch.until_executed(&mut host, log)?;
+        }
+        Ok(record)
+    })();
+    let record = made.inspect_err(|_| launch.end())?;
+    let console = host.console.take();
+    let (child, signals) = launch.into_parts();
+    let home = making.done()?;
+    Ok(Container { home, record, child, signals, console })
+}
+
+/// What exists so far; dropped early, it is taken back.
+struct Making {
+    home: Option<Home>,
+    cgroup: Option<Created>,
+}
+
+impl Making {
+    fn parts(&mut self) -> Result<(&Home, &mut Option<Created>)> {
+        match &self.home {
+            Some(home) => Ok((home, &mut self.cgroup)),
+            None => Err(Error::state("create the container", "its directory is gone")),
+        }
+    }
+
+    fn done(mut self) -> Result<Home> {
+        self.cgroup = None;
+        self.home.take().ok_or_else(|| Error::state("create the container", "its directory is gone"))
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        // init is dead by now, so its cgroup empties at once; the first error is the one to report, not these.
+        if let Some(created) = self.cgroup.take().filter(|_| self.home.is_some()) {
+            let _ = created.wait_empty(Duration::from_secs(2));
+            created.rollback();
+        }
+        if let Some(home) = self.home.take() {
+            let _ = home.remove();
+        }
+    }
+}
+
+fn is_rootless(facts: &Facts) -> bool {
+    facts.euid != 0
+}
+
+/// Absolute path of the root file system.
+fn rootfs(spec: &Spec<'_>, bundle: &str) -> String {
+    let path = spec.root.as_ref().map_or("", |root| root.path.as_str());
+    if path.starts_with('/') { String::from(path) } else { format!("{bundle}/{path}") }
+}
+
+fn annotations(spec: &Spec<'_>) -> BTreeMap<String, String> {
+    spec.annotations.iter().map(|(key, value)| (String::from(key.as_str()), String::from(value.as_str()))).collect()
+}
+
+/// A terminal needs somebody to serve it, and a console socket needs a terminal (runc's words).
+fn check_terminal(spec: &Spec<'_>, request: &Request<'_>) -> Result<()> {
+    let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+    match (terminal, request.console_socket, request.serve_terminal) {
+        (true, None, false) => {
+            Err(Error::usage("cannot allocate tty if runc will detach without setting console socket").field("/process/terminal"))
+        }
+        (false, Some(_), _) => {
+            Err(Error::usage("cannot use console socket if runc will not detach or allocate tty").field("/process/terminal"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts the number under `path` in one step; a link or fifo there is replaced, not followed.
+pub(crate) fn write_pid_file(path: &str, pid: i32) -> Result<()> {
+    let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let dir = if dir.is_empty() { "/" } else { dir };
+    let failed = |e: rustix::io::Errno| Error::kernel(e.raw_os_error(), "write the pid file").object(path);
+    let fd = file::open_dir(CWD, dir).map_err(failed)?;
+    file::replace(fd.as_fd(), name, format!("{pid}").as_bytes(), 0o644).map_err(failed)
+}
+
+/// Hooks that come between `created` and the user's program: in the container.
+pub(crate) fn start_hooks(spec: &Spec<'_>, record: &Record, init: &Handle, plan: &Plan) -> Result<()> {
+    if spec.hooks.start_container.is_empty() {
+        return Ok(());
+    }
+    let subject = Subject {
+        oci_version: &record.oci_version,
+        id: &record.id,
+        pid: record.init.pid,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    };
+    let place = Place { pidfd: init.pidfd.as_fd(), kinds: kinds(&plan.wants) };
+    subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place))
+}
+
+/// Clone flags of the kinds in which the container differs from the caller.
+fn kinds(wants: &PerKind<Want>) -> u64 {
+    Kind::all().filter(|kind| wants[*kind].leaves()).map(|kind| kind.namespace().clone_flag).fold(0, |a, b| a | b)
+}
+
+/// The host side's parts of a creation.
+struct CreateHost<'a> {
+    spec: &'a Spec<'a>,
+    plan: &'a Plan,
+    request: &'a Request<'a>,
+    subject: Subject<'a>,
+    console: Option<OwnedFd>,
+    rootless: bool,
+}
+
+impl CreateHost<'_> {
+    /// Written at once, while an ordinary user's child is still dumpable and waits.
+    fn oom_score(&self, launch: &Launch<'_>) -> Result<()> {
+        match self.plan.oom_score_adj {
+            // The intermediate process hands its value on to the one it forks.
+            Some(value) => maps::write_oom_score(launch.directory.as_fd(), value, self.rootless),
+            None => Ok(()),
+        }
+    }
+
+    fn hooks(&self, child: &Handle) -> Result<()> {
+        let subject = Subject { pid: child.pid, ..self.subject.clone() };
+        let hooks = &self.spec.hooks;
+        subject.run(&hooks.prestart, "prestart", Status::Creating, None)?;
+        subject.run(&hooks.create_runtime, "createRuntime", Status::Creating, None)?;
+        let place = Place { pidfd: child.pidfd.as_fd(), kinds: kinds(&self.plan.wants) };
+        subject.run(&hooks.create_container, "createContainer", Status::Creating, Some(place))
+    }
+}
+
+impl Host for CreateHost<'_> {
+    fn part(&mut self, part: Part, child: &Handle, directory: BorrowedFd<'_>) -> Result<()> {
+        match part {
+            Part::Maps => maps::write_ids(directory, child.pid, self.spec),
+            Part::Offsets => maps::write_offsets(directory, &self.plan.time_offsets),
+            Part::Hooks => self.hooks(child),
+            Part::Devices => Err(Error::unsupported("/linux/netDevices", "move network devices", "insula does not do this yet")),
+        }
+    }
+
+    fn terminal(&mut self, master: OwnedFd) -> Result<()> {
+        match self.request.console_socket {
+            Some(path) => send_terminal(path, &master),
+            None => {
+                self.console = Some(master);
+                Ok(())
+            }
+        }
+    }
+
+    fn listener(&mut self, _listener: OwnedFd, _child: &Handle) -> Result<()> {
+        Err(Error::unsupported("/linux/seccomp/listenerPath", "hand the seccomp listener over", "insula does not do this yet"))
+    }
+}
+
+/// Sends the terminal's master to whoever listens at the console socket, with its name as runc sends it.
+pub(crate) fn send_terminal(path: &str, master: &OwnedFd) -> Result<()> {
+    use rustix::net::{
+        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect,
+        sendmsg, socket_with,
+    };
+    let failed = |e: rustix::io::Errno| {
+        Error::kernel(e.raw_os_error(), "hand the terminal over").object(path).advice("somebody must listen at the console socket")
+    };
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    // Nobody who accepts late or never may hold the command up for ever.
+    let _ = rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Send, Some(Duration::from_secs(10)));
+    connect(&socket, &SocketAddrUnix::new(path).map_err(failed)?).map_err(failed)?;
+    let mut space = [core::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [master.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    sendmsg(&socket, &[rustix::io::IoSlice::new(b"/dev/ptmx")], &mut control, SendFlags::NOSIGNAL).map(drop).map_err(failed)
+}
+
+/// Hooks after the program was started; a failure is told and stops nothing.
+pub fn poststart(spec: &Spec<'_>, record: &Record, log: &dyn Log) -> Result<()> {
+    let subject = Subject {
+        oci_version: &record.oci_version,
+        id: &record.id,
+        pid: record.init.pid,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    };
+    for error in subject.run_all(&spec.hooks.poststart, "poststart", Status::Running) {
+        log.warn(&format!("{error}"));
+    }
+    Ok(())
+}

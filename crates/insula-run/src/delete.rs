@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `delete`: takes back everything that `create` made, from whatever state a kill has left it in.
+
+use crate::hooks::Subject;
+use crate::launch::Log;
+use crate::record::{Record, Status};
+use crate::start::document;
+use crate::status;
+use crate::store::Home;
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+use insula_cgroup::Group;
+use insula_error::{Error, Result};
+
+/// How long processes may take to die, and cgroups to empty.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Deletes the container; `force` kills it first, and goes on without a readable record.
+///
+/// # Errors
+/// `State` if it runs and `force` is not given.
+pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
+    home.lock()?;
+    let record = match home.record() {
+        Ok(Some(record)) => record,
+        // Its creator died before the commit: what it intended is all there can be.
+        Ok(None) => return clean(home),
+        Err(e) if force => {
+            log.warn(&format!("{e}"));
+            return clean(home);
+        }
+        Err(e) => return Err(e),
+    };
+    if !force {
+        let now = status::of(&home, &record);
+        if now != Status::Stopped {
+            return Err(Error::state(
+                format!("delete container {} that is not stopped: {}", record.id, now.name()),
+                "its processes would be lost",
+            )
+            .advice("kill it first, or use --force"));
+        }
+    }
+    let group = status::group(&record)?;
+    end(&record, &group)?;
+    group.remove(PATIENCE)?;
+    let poststop = poststop(&home, &record);
+    home.remove()?;
+    for error in poststop {
+        log.warn(&format!("{error}"));
+    }
+    Ok(())
+}
+
+/// Kills init by its handle and whatever else is in the cgroup.
+fn end(record: &Record, group: &Group) -> Result<()> {
+    if let Some(init) = record.init() {
+        let _ = init.signal(9);
+        if group.frozen().unwrap_or(false) {
+            let _ = group.thaw();
+        }
+        if !init.wait(PATIENCE.as_millis() as i64) {
+            return Err(Error::state(format!("delete container {}", record.id), "its first process does not die: it waits in the kernel")
+                .advice("delete it again once the device or file system it waits for answers"));
+        }
+    }
+    if group.exists() && !group.is_empty().unwrap_or(false) {
+        group.kill_all(PATIENCE)?;
+    }
+    Ok(())
+}
+
+/// Removes what is known from the intent alone.
+fn clean(home: Home) -> Result<()> {
+    let intent = home.intent();
+    // A torn intent was cut before the first effect.
+    if let Ok(group) = Group::from_record(&intent, false) {
+        if group.exists() && !group.is_empty().unwrap_or(true) {
+            group.kill_all(PATIENCE)?;
+        }
+        group.remove(PATIENCE)?;
+    }
+    home.remove()
+}
+
+/// Runs the poststop hooks; their failures come back as texts.
+fn poststop(home: &Home, record: &Record) -> alloc::vec::Vec<Error> {
+    if !record.hooks {
+        return alloc::vec::Vec::new();
+    }
+    let config = match document(home) {
+        Ok(config) => config,
+        Err(e) => return alloc::vec![e],
+    };
+    let spec = match insula_spec::load(&config) {
+        Ok(spec) => spec,
+        Err(e) => return alloc::vec![e],
+    };
+    let subject = Subject {
+        oci_version: &record.oci_version,
+        id: &record.id,
+        pid: 0,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    };
+    subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped)
+}
+
+/// As runc words a container that is not there.
+pub fn missing(id: &str) -> String {
+    format!("container {id:?} does not exist")
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `exec`: another process in the container. It is a plan like any other: join everything, be born in the cgroup, become
+//! the program.
+
+use crate::create::{send_terminal, write_pid_file};
+use crate::foreground;
+use crate::handle::Handle;
+use crate::launch::{Host, Launch, Log};
+use crate::maps;
+use crate::prepare::{Sources, fill};
+use crate::record::{Record, Status};
+use crate::status;
+use crate::store::Home;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_cgroup::{Doors, SubGroup};
+use insula_error::{Error, Result};
+use insula_ns::{Kind, identity};
+use insula_plan::{ExecTarget, Facts, Options, Plan, compile_exec};
+use insula_spec::Spec;
+use insula_steps::message::Part;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// What `exec` is told.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// `--pid-file`
+    pub pid_file: Option<&'a str>,
+    /// `--console-socket`
+    pub console_socket: Option<&'a str>,
+    /// Without a console socket the terminal is served by this command.
+    pub serve_terminal: bool,
+    /// `--ignore-paused`
+    pub ignore_paused: bool,
+    /// `--cgroup`, as given.
+    pub cgroups: Vec<String>,
+    /// What the plan needs.
+    pub options: Options,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub struct Started {
+    /// The process, our child.
+    pub child: Handle,
+    /// The signals of this command.
+    pub signals: OwnedFd,
+    /// Its terminal, if this command serves it.
+    pub console: Option<OwnedFd>,
+}
+
+/// Starts `spec.process` in the container. `spec` has the container's seccomp section.
+///
+/// # Errors
+/// `State` if the container does not run; whatever failed on the way.
+pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>, log: &dyn Log) -> Result<Started> {
+    let attempted = || format!("exec in container {}", record.id);
+    let init = record.init().ok_or_else(|| Error::state(attempted(), "cannot exec in a stopped container"))?;
+    if status::of(home, record) == Status::Paused && !request.ignore_paused {
+        return Err(Error::state(attempted(), "cannot exec in a paused container (use --ignore-paused)"));
+    }
+    let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+    if terminal && request.console_socket.is_none() && !request.serve_terminal {
+        return Err(Error::usage("cannot allocate tty if runc will detach without setting console socket"));
+    }
+    if !terminal && request.console_socket.is_some() {
+        return Err(Error::usage("cannot use console socket if runc will not detach or allocate tty"));
+    }
+    let kinds = differing(&init)?;
+    let group = status::group(record)?;
+    let sub = SubGroup::parse(&request.cgroups)?;
+    let doors = group.open_for_join(&sub)?;
+    let has = |kind: Kind| kinds & kind.namespace().clone_flag != 0;
+    match started(&doors, &init, spec, request, kinds, has(Kind::USER), log) {
+        // The container has enabled controllers below its own cgroup, which then takes no processes: its init's does.
+        Err(e) if e.errno() == Some(Errno::BUSY.raw_os_error()) && sub.is_empty() && group.is_unified() => {
+            let doors = Doors::of_process(init.pid)?;
+            started(&doors, &init, spec, request, kinds, has(Kind::USER), log)
+        }
+        done => done,
+    }
+}
+
+/// Kinds of namespaces in which `init` is elsewhere than this command: what is equal must not be joined again
+/// (setns(2) of the own user namespace is EINVAL, and an ordinary user may join none that it is in).
+fn differing(init: &Handle) -> Result<u64> {
+    let theirs = identity::all_of_process(init.pid)?;
+    if init.has_ended() {
+        return Err(Error::state("exec in the container", "cannot exec in a stopped container"));
+    }
+    let own = identity::all_of_self()?;
+    let differ = Kind::all().filter(|kind| match (&theirs[*kind], &own[*kind]) {
+        (Some(theirs), Some(own)) => !theirs.same_object(own),
+        _ => false,
+    });
+    Ok(differ.map(|kind| kind.namespace().clone_flag).fold(0, |a, b| a | b))
+}
+
+fn started(
+    doors: &Doors<'_>,
+    init: &Handle,
+    spec: &Spec<'_>,
+    request: &Request<'_>,
+    kinds: u64,
+    user: bool,
+    log: &dyn Log,
+) -> Result<Started> {
+    let tasks = doors.task_fds(OFlags::empty(), false)?;
+    let failed = |e: Errno| Error::kernel(e.raw_os_error(), "exec in the container");
+    let duplicate = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed);
+    let cgroup = doors.clone_target().map(duplicate).transpose()?;
+    let target = ExecTarget {
+        kinds,
+        user,
+        fork: kinds & Kind::PID.namespace().clone_flag != 0,
+        task_files: tasks.len(),
+        born: cgroup.is_some(),
+    };
+    let facts = Facts {
+        euid: rustix::process::geteuid().as_raw(),
+        egid: rustix::process::getegid().as_raw(),
+        ..crate::gather::facts(spec, "")
+    };
+    let plan = compile_exec(spec, &target, &facts, &request.options)?;
+    let sources = Sources { tasks, cgroup, init: Some(duplicate(init.pidfd.as_fd())?), ..Sources::default() };
+    let filled = fill(&plan, sources)?;
+    let signals = foreground::take_signals()?;
+    let mut launch = Launch::start(&plan, filled, None, signals)?;
+    let mut host = ExecHost { request, console: None };
+    let made = (|| {
+        oom_score(&plan, &launch)?;
+        launch.until_ready(&mut host, log)?;
+        if let Some(path) = request.pid_file {
+            write_pid_file(path, launch.child.pid)?;
+        }
+        launch.go()?;
+        launch.until_executed(&mut host, log)
+    })();
+    made.inspect_err(|_| launch.end())?;
+    let (child, signals) = launch.into_parts();
+    Ok(Started { child, signals, console: host.console })
+}
+
+fn oom_score(plan: &Plan, launch: &Launch<'_>) -> Result<()> {
+    match plan.oom_score_adj {
+        Some(value) => maps::write_oom_score(launch.directory.as_fd(), value, rustix::process::geteuid().as_raw() != 0),
+        None => Ok(()),
+    }
+}
+
+struct ExecHost<'a> {
+    request: &'a Request<'a>,
+    console: Option<OwnedFd>,
+}
+
+impl Host for ExecHost<'_> {
+    fn part(&mut self, _part: Part, _child: &Handle, _directory: BorrowedFd<'_>) -> Result<()> {
+        Err(Error::kernel(Errno::PROTO.raw_os_error(), "exec in the container"))
+    }
+
+    fn terminal(&mut self, master: OwnedFd) -> Result<()> {
+        match self.request.console_socket {
+            Some(path) => send_terminal(path, &master),
+            None => {
+                self.console = Some(master);
+                Ok(())
+            }
+        }
+    }
+
+    fn listener(&mut self, _listener: OwnedFd, _child: &Handle) -> Result<()> {
+        Err(Error::unsupported("/linux/seccomp/listenerPath", "hand the seccomp listener over", "insula does not do this yet"))
+    }
+}

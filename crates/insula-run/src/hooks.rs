@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hooks (runtime-spec, config.md, "POSIX-platform Hooks"): each gets the container's state on standard input.
+
+use crate::record::{State, Status};
+use crate::spawn::{Place, Program, explain};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_error::{Error, Kind, Result};
+use insula_spec::Hook;
+
+/// What hooks are told of the container.
+#[derive(Debug, Clone)]
+pub struct Subject<'a> {
+    /// Version of the specification.
+    pub oci_version: &'a str,
+    /// The container's id.
+    pub id: &'a str,
+    /// Its first process.
+    pub pid: i32,
+    /// Absolute path of the bundle.
+    pub bundle: &'a str,
+    /// The document's annotations.
+    pub annotations: &'a BTreeMap<String, String>,
+}
+
+impl Subject<'_> {
+    fn state(&self, status: Status) -> String {
+        let state = State {
+            oci_version: self.oci_version,
+            id: self.id,
+            pid: self.pid,
+            status: status.name(),
+            bundle: self.bundle,
+            rootfs: None,
+            created: None,
+            annotations: (!self.annotations.is_empty()).then_some(self.annotations),
+            owner: None,
+        };
+        serde_json::to_string(&state).unwrap_or_default()
+    }
+
+    /// Runs the hooks of one list in order; the first failure ends it.
+    ///
+    /// # Errors
+    /// `Exec` naming the hook's pointer and what became of it.
+    pub fn run(&self, hooks: &[Hook<'_>], list: &str, status: Status, place: Option<Place<'_>>) -> Result<()> {
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        let state = self.state(status);
+        for (index, hook) in hooks.iter().enumerate() {
+            one(hook, &format!("/hooks/{list}/{index}"), &state, place)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::run`], going on after a failure; the failures come back (poststart and poststop must not stop the rest).
+    pub fn run_all(&self, hooks: &[Hook<'_>], list: &str, status: Status) -> Vec<Error> {
+        if hooks.is_empty() {
+            return Vec::new();
+        }
+        let state = self.state(status);
+        let each = hooks.iter().enumerate().map(|(index, hook)| one(hook, &format!("/hooks/{list}/{index}"), &state, None));
+        each.filter_map(Result::err).collect()
+    }
+}
+
+fn one(hook: &Hook<'_>, pointer: &str, state: &str, place: Option<Place<'_>>) -> Result<()> {
+    let args: Vec<String> = hook.args.iter().map(|arg| String::from(arg.as_str())).collect();
+    let env: Vec<String> = hook.env.iter().map(|entry| String::from(entry.as_str())).collect();
+    let program = Program { path: &hook.path, args: &args, env: &env, input: state.as_bytes(), timeout: hook.timeout };
+    let ended = program.run(place).map_err(|e| e.field(pointer))?;
+    if ended.success() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Exec, format!("error running hook {} ({pointer}): {}", hook.path, explain(&ended, hook.timeout))))
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a plan with its descriptors to a process that waits for the word to go on.
+//!
+//! One clone3(2), one socket. Init tells when it needs something, when it is done, and when it failed. Should this
+//! process die at any point, the socket ends and init ends with it.
+
+use crate::explain::{self, Fault};
+use crate::handle::Handle;
+use crate::image::Image;
+use crate::maps;
+use crate::prepare::Filled;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
+use insula_error::{Error, Kind, Result};
+use insula_plan::Plan;
+use insula_steps::message::{Call, GO, HEAD, MAX, Part, Tag};
+use insula_steps::{Fd, encode};
+use insula_sys::process::{Cloned, clone3, set_signal_mask};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, FdFlags, IoSliceMut, fcntl_setfd};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType, recvmsg, send,
+    socketpair,
+};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+/// Where warnings go while a container is made.
+pub trait Log {
+    /// Something that the user should know, and that stops nothing.
+    fn warn(&self, text: &str);
+    /// Something for whoever looks closely.
+    fn debug(&self, text: &str);
+}
+
+/// The signals that end a command while a container is made: HUP, INT, QUIT, TERM.
+pub(crate) const ENDING: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14;
+
+/// What the host side does when init asks.
+pub(crate) trait Host {
+    /// Does `part` for the process `child`, whose /proc directory is `directory`.
+    fn part(&mut self, part: Part, child: &Handle, directory: BorrowedFd<'_>) -> Result<()>;
+    /// Takes the terminal's master.
+    fn terminal(&mut self, master: OwnedFd) -> Result<()>;
+    /// Takes the seccomp listener.
+    fn listener(&mut self, listener: OwnedFd, child: &Handle) -> Result<()>;
+}
+
+/// A process being made.
+#[derive(Debug)]
+pub(crate) struct Launch<'p> {
+    plan: &'p Plan,
+    socket: OwnedFd,
+    /// The process that will be the container's first; the intermediate one before it is forked.
+    pub(crate) child: Handle,
+    /// The child's /proc directory.
+    pub(crate) directory: OwnedFd,
+    /// Signals that end this command.
+    signals: OwnedFd,
+    /// The process could not be reaped by us any more.
+    reaped: bool,
+}
+
+fn failed(errno: Errno, object: &'static str) -> Error {
+    Error::kernel(errno.raw_os_error(), "start init").object(object)
+}
+
+impl<'p> Launch<'p> {
+    /// Starts the first process. The signals of [`ENDING`] and SIGCHLD must be blocked and readable from `signals`.
+    pub(crate) fn start(plan: &'p Plan, filled: Filled, cgroup: Option<BorrowedFd<'_>>, signals: OwnedFd) -> Result<Self> {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|e| failed(e, "socketpair"))?;
+        fcntl_setfd(&theirs, FdFlags::empty()).map_err(|e| failed(e, "fcntl"))?;
+        let socket_number = Fd(theirs.as_raw_fd() as u32);
+        // The socket is no slot: its number passes through unchanged.
+        let number = |slot: Fd| if slot == SOCKET { socket_number } else { filled.number(slot) };
+        let steps = encode(plan.steps.iter().map(|planned| &planned.step), SOCKET, &number);
+        let image = Image::new(&steps)?;
+        let cgroup = cgroup.filter(|_| plan.born_in_cgroup);
+        let (pid, pidfd) = match clone3(plan.clone_flags, cgroup).map_err(|e| clone_failed(plan, e))? {
+            Cloned::Child => become_init(&image),
+            Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        };
+        let child = Handle { pid, pidfd };
+        let directory = maps::directory(pid).inspect_err(|_| {
+            let _ = child.signal(9);
+        })?;
+        drop((theirs, image, filled));
+        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false })
+    }
+
+    /// Serves init until it reports that everything is done.
+    ///
+    /// # Errors
+    /// Whatever failed, on either side; init is gone then.
+    pub(crate) fn until_ready(&mut self, host: &mut dyn Host, log: &dyn Log) -> Result<()> {
+        let done = self.serve(host, log, true);
+        if done.is_err() {
+            self.end();
+        }
+        done
+    }
+
+    /// After the word to go on was given: waits until init became the user's program.
+    ///
+    /// # Errors
+    /// Whatever failed in the last steps; init is gone then.
+    pub(crate) fn until_executed(&mut self, host: &mut dyn Host, log: &dyn Log) -> Result<()> {
+        let done = self.serve(host, log, false);
+        if done.is_err() {
+            self.end();
+        }
+        done
+    }
+
+    /// Lets init go on.
+    pub(crate) fn go(&self) -> Result<()> {
+        match send(&self.socket, &[GO], SendFlags::NOSIGNAL) {
+            Ok(_) => Ok(()),
+            // It died; the next receive says how.
+            Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(e) => Err(failed(e, "send")),
+        }
+    }
+
+    /// Kills the child and waits for it.
+    pub(crate) fn end(&mut self) {
+        let _ = self.child.signal(9);
+        if !self.reaped {
+            let _ = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED);
+            self.reaped = true;
+        }
+    }
+
+    /// Gives the parts away: the child and the descriptor of signals.
+    pub(crate) fn into_parts(self) -> (Handle, OwnedFd) {
+        (self.child, self.signals)
+    }
+
+    fn serve(&mut self, host: &mut dyn Host, log: &dyn Log, until_ready: bool) -> Result<()> {
+        loop {
+            self.interrupted()?;
+            let Some((message, fd)) = self.receive()? else {
+                return if until_ready { Err(self.died()) } else { Ok(()) };
+            };
+            match message.tag {
+                Tag::Ready => return Ok(()),
+                Tag::Failed => return Err(explain::error(self.plan, &message.fault())),
+                Tag::Warning => log.warn(&format!("{}", explain::error(self.plan, &message.fault()))),
+                Tag::Forked => self.forked(message.numbers[0] as i32, fd)?,
+                Tag::Ask => {
+                    let part = Part::from_number(message.numbers[0]).ok_or_else(|| failed(Errno::PROTO, "ask"))?;
+                    host.part(part, &self.child, self.directory.as_fd())?;
+                    self.go()?;
+                }
+                Tag::Terminal => {
+                    host.terminal(fd.ok_or_else(|| failed(Errno::PROTO, "terminal"))?)?;
+                    self.go()?;
+                }
+                Tag::Listener => {
+                    host.listener(fd.ok_or_else(|| failed(Errno::PROTO, "listener"))?, &self.child)?;
+                    self.go()?;
+                }
+            }
+        }
+    }
+
+    /// The intermediate process has made the one that goes on, as our child.
+    fn forked(&mut self, pid: i32, pidfd: Option<OwnedFd>) -> Result<()> {
+        let pidfd = pidfd.ok_or_else(|| failed(Errno::PROTO, "forked"))?;
+        let intermediate = core::mem::replace(&mut self.child, Handle { pid, pidfd });
+        waitid(WaitId::PidFd(intermediate.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, "waitid"))?;
+        self.directory = maps::directory(pid)?;
+        Ok(())
+    }
+
+    /// Waits for a message or a signal; a signal that ends this command ends the making.
+    fn interrupted(&self) -> Result<()> {
+        loop {
+            let mut polled = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+            match poll(&mut polled, None) {
+                Err(Errno::INTR) => continue,
+                done => done.map_err(|e| failed(e, "poll"))?,
+            };
+            let message = !polled[0].revents().is_empty();
+            if !polled[1].revents().is_empty() {
+                let signal = crate::foreground::read_signal(&self.signals);
+                if signal != 0 && signal <= 64 && ENDING & (1 << (signal - 1)) != 0 {
+                    return Err(Error::new(Kind::State, "finish").reason(format!("interrupted by signal {signal}")));
+                }
+            }
+            if message {
+                return Ok(());
+            }
+        }
+    }
+
+    fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
+        let mut bytes = [0_u8; MAX];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = loop {
+            match recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => return Ok(None),
+                done => break done.map_err(|e| failed(e, "recvmsg"))?,
+            }
+        };
+        if received.bytes == 0 {
+            return Ok(None);
+        }
+        let fd = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+            _ => None,
+        });
+        let message = Message::read(&bytes[..received.bytes]).ok_or_else(|| failed(Errno::PROTO, "message"))?;
+        Ok(Some((message, fd)))
+    }
+
+    /// Init ended without a word.
+    fn died(&mut self) -> Error {
+        let status = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED).ok().flatten();
+        self.reaped = true;
+        let how = status.map_or_else(String::new, |status| match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => format!(" with status {code}"),
+            (_, Some(9)) => String::from(" by SIGKILL: the cgroup's memory limit may be too low, or somebody killed it"),
+            (_, Some(signal)) => format!(" by signal {signal}"),
+            _ => String::new(),
+        });
+        Error::new(Kind::State, "create the container").reason(format!("its first process ended early{how}"))
+    }
+}
+
+/// Stands for the socket in the encoder.
+const SOCKET: Fd = Fd(u32::MAX - 1);
+
+/// In the child: a clean slate of signals, then init's program.
+fn become_init(image: &Image) -> ! {
+    for signal in 1..=64 {
+        // SIGKILL and SIGSTOP refuse; ignored ones would stay ignored through execve.
+        let _ = insula_sys::process::default_signal(signal);
+    }
+    let _ = set_signal_mask(0);
+    let _ = image.execute();
+    insula_sys::process::exit(255)
+}
+
+fn clone_failed(plan: &Plan, errno: Errno) -> Error {
+    let error = Error::kernel(errno.raw_os_error(), "make the container's first process and its namespaces")
+        .object(format!("clone3 {:#x}", plan.clone_flags))
+        .field("/linux/namespaces");
+    match errno {
+        Errno::NOSPC => error.advice("a limit in /proc/sys/user, or the nesting limit of 32 levels, is reached"),
+        Errno::PERM => error.advice("the caller needs CAP_SYS_ADMIN, or a user namespace in the document"),
+        Errno::BUSY | Errno::AGAIN => error.advice("the cgroup takes no processes, or its limit of processes is reached"),
+        _ => error,
+    }
+}
+
+struct Message {
+    tag: Tag,
+    numbers: [u32; 3],
+    text: Vec<u8>,
+}
+
+impl Message {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (head, text) = bytes.split_at_checked(HEAD)?;
+        let mut words = head.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default()));
+        let tag = Tag::from_number(words.next()?)?;
+        Some(Self { tag, numbers: [words.next()?, words.next()?, words.next()?], text: Vec::from(text) })
+    }
+
+    fn fault(&self) -> Fault {
+        Fault {
+            step: self.numbers[0],
+            call: Call::from_number(self.numbers[1]),
+            errno: self.numbers[2] as i32,
+            object: String::from(String::from_utf8_lossy(&self.text)),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The host side: gathers facts, launches a plan, keeps the state, performs every later command.
+//!
+//! Data moves to the right: [`gather`] → `insula_plan::compile` → [`prepare`] → [`launch`] → [`record`]. Crash-only: the
+//! intent is on disk before the first effect, init dies with its creator until the commit, and `delete` works from every
+//! state that a kill can leave.
+//!
+//! Owns: the life cycle and the state directory. Must not know: the command line's texts. Start reading at
+//! [`create::create`].
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod create;
+pub mod delete;
+pub mod exec;
+mod explain;
+pub mod file;
+pub mod foreground;
+mod gather;
+pub mod handle;
+pub mod hooks;
+mod image;
+pub mod kill;
+mod launch;
+mod maps;
+mod prepare;
+pub mod record;
+pub mod spawn;
+pub mod start;
+pub mod status;
+pub mod store;
+mod verify;
+
+pub use launch::Log;

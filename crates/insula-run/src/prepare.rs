@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a plan's slots to descriptors. Sources on the host are opened here, with the caller's rights and in the caller's
+//! mount namespace; init gets detached copies and never looks a host path up.
+
+use crate::gather::Joins;
+use alloc::format;
+use alloc::vec::Vec;
+use insula_error::{Error, Result};
+use insula_ns::Kind;
+use insula_plan::{Field, Plan, Slot, TreeSource};
+use insula_steps::Fd;
+use insula_sys::mount::{MountAttr, mount_setattr};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatFs, major, minor, openat, statat};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::mount::{OpenTreeFlags, open_tree};
+
+/// What the slots are filled from.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) joins: Option<Joins>,
+    pub(crate) tasks: Vec<OwnedFd>,
+    pub(crate) cgroup: Option<OwnedFd>,
+    pub(crate) fifo: Option<OwnedFd>,
+    pub(crate) init: Option<OwnedFd>,
+}
+
+/// Descriptors by slot, all of which survive execve of init.
+#[derive(Debug)]
+pub(crate) struct Filled(Vec<Option<OwnedFd>>);
+
+impl Filled {
+    /// The number that init finds a slot's descriptor under.
+    pub(crate) fn number(&self, slot: Fd) -> Fd {
+        self.0.get(slot.0 as usize).and_then(Option::as_ref).map_or(Fd::NONE, |fd| Fd(fd.as_raw_fd() as u32))
+    }
+}
+
+/// Opens everything that the plan's steps need.
+pub(crate) fn fill(plan: &Plan, mut sources: Sources) -> Result<Filled> {
+    let mut filled = Vec::with_capacity(plan.slots.len());
+    let mut tasks = core::mem::take(&mut sources.tasks).into_iter();
+    for (slot, field) in &plan.slots {
+        let fd = match slot {
+            Slot::Namespace(kind) => Some(inherit(joined(&mut sources, *kind)?)?),
+            Slot::TaskFile(_) => tasks.next(),
+            Slot::CgroupDir => sources.cgroup.take().map(inherit).transpose()?,
+            Slot::Tree(source) => Some(tree(source, *field)?),
+            Slot::Directory(path) => Some(directory(path, *field)?),
+            Slot::Fifo => sources.fifo.take(),
+            Slot::Init => sources.init.take().map(inherit).transpose()?,
+        };
+        filled.push(fd);
+    }
+    Ok(Filled(filled))
+}
+
+fn joined(sources: &mut Sources, kind: Kind) -> Result<OwnedFd> {
+    sources
+        .joins
+        .as_mut()
+        .and_then(|joins| joins[kind].take())
+        .ok_or_else(|| Error::state(format!("join the {kind} namespace"), "it was not opened"))
+}
+
+/// Lets a descriptor survive execve.
+fn inherit(fd: OwnedFd) -> Result<OwnedFd> {
+    fcntl_setfd(&fd, FdFlags::empty()).map_err(|e| Error::kernel(e.raw_os_error(), "pass a descriptor to init"))?;
+    Ok(fd)
+}
+
+fn failed(errno: Errno, attempted: &'static str, path: &str, field: Field) -> Error {
+    let error = Error::kernel(errno.raw_os_error(), attempted).object(path);
+    if field.is_some() { error.field(format!("{field}")) } else { error }
+}
+
+fn directory(path: &str, field: Field) -> Result<OwnedFd> {
+    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
+        .map_err(|e| failed(e, "open the root file system", path, field))
+}
+
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
+/// A detached copy of host mounts, with the attributes and propagation that the plan gives it.
+fn tree(source: &TreeSource, field: Field) -> Result<OwnedFd> {
+    let attempted = if source.directory { "copy the root file system's mount" } else { "copy the source's mount" };
+    let path = source.path.as_str();
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE;
+    if source.recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let fd = open_tree(CWD, path, flags).map_err(|e| {
+        let error = failed(e, attempted, path, field);
+        match e {
+            Errno::PERM => error.advice("the caller lacks CAP_SYS_ADMIN over its mount namespace"),
+            _ => error,
+        }
+    })?;
+    check(source, &fd, field)?;
+    for (propagation, all) in &source.propagation {
+        set(&fd, *all, MountAttr { propagation: *propagation, ..MountAttr::default() }, path, field)?;
+    }
+    if source.set | source.clear != 0 {
+        set(&fd, false, MountAttr { set: source.set, clear: source.clear, ..MountAttr::default() }, path, field)?;
+    }
+    if source.set_all | source.clear_all != 0 {
+        set(&fd, true, MountAttr { set: source.set_all, clear: source.clear_all, ..MountAttr::default() }, path, field)?;
+    }
+    Ok(fd)
+}
+
+fn set(fd: &OwnedFd, recursive: bool, attr: MountAttr, path: &str, field: Field) -> Result<()> {
+    mount_setattr(fd.as_fd(), c"", recursive, &attr).map_err(|e| failed(e, "set the mount's attributes", path, field))
+}
+
+/// What the source must be, looked at on the descriptor.
+fn check(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<()> {
+    let path = source.path.as_str();
+    if source.procfs {
+        let statfs: StatFs = rustix::fs::fstatfs(fd).map_err(|e| failed(e, "look at the source", path, field))?;
+        if statfs.f_type as i64 != PROC_SUPER_MAGIC {
+            return Err(Error::invalid(format!("{field}"), format!("mount {path} on /proc"), "it is no procfs: whoever enters the container would be fed false facts"));
+        }
+    }
+    if source.device.is_none() && !source.directory {
+        return Ok(());
+    }
+    let stat = statat(fd, c"", AtFlags::EMPTY_PATH).map_err(|e| failed(e, "look at the source", path, field))?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if source.directory && kind != FileType::Directory {
+        return Err(failed(Errno::NOTDIR, "use the root file system", path, field));
+    }
+    if let Some(numbers) = source.device {
+        let is = (major(stat.st_rdev), minor(stat.st_rdev));
+        if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) || is != numbers {
+            return Err(Error::unsupported(
+                format!("{field}"),
+                format!("bind the host's {path} into the container"),
+                format!("it is not the device {}:{}", numbers.0, numbers.1),
+            )
+            .advice("in a user namespace a device must exist on the host under the same path"));
+        }
+    }
+    Ok(())
+}

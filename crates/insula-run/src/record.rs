@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is remembered of a container: who its init is, what the kernel gave, and where its cgroup is. The document itself
+//! is kept beside it as it was read.
+
+use crate::handle::{Handle, Identity};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_error::{Error, Result};
+use insula_ns::Kind;
+use serde::{Deserialize, Serialize};
+
+/// Version of the record's form.
+const VERSION: u32 = 1;
+
+/// One namespace of the container, as the kernel gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// `user`, `pid` …, as the document names it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `created`, `joined` or `inherited`.
+    pub how: String,
+    /// Device of its nsfs file.
+    pub dev: u64,
+    /// Inode of its nsfs file.
+    pub ino: u64,
+    /// Its number that is never used again, where the kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Version of this form.
+    pub version: u32,
+    /// The document's `ociVersion`.
+    pub oci_version: String,
+    /// The container's id.
+    pub id: String,
+    /// Absolute path of the bundle.
+    pub bundle: String,
+    /// Absolute path of the root file system.
+    pub rootfs: String,
+    /// When it was created, RFC 3339.
+    pub created: String,
+    /// User id of the creator.
+    pub owner: u32,
+    /// Its first process.
+    pub init: Identity,
+    /// The namespaces it was given.
+    pub namespaces: Vec<Held>,
+    /// The cgroup's record, one line a hierarchy.
+    pub cgroup: Vec<String>,
+    /// Made by an ordinary user.
+    pub rootless: bool,
+    /// The document has hooks for later: startContainer, poststart, poststop.
+    pub hooks: bool,
+    /// Whether the container can be started: a document without a process cannot.
+    pub startable: bool,
+    /// The document's annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// The form's version.
+    pub const VERSION: u32 = VERSION;
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// `State` if it is torn or of another version.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let attempted = "read the container's state";
+        let record: Self = serde_json::from_slice(bytes).map_err(|e| {
+            Error::state(attempted, alloc::format!("the file is torn or not insula's: {e}"))
+                .advice("`insula delete --force` cleans up what can be found")
+        })?;
+        if record.version != VERSION {
+            return Err(Error::state(attempted, alloc::format!("its form is of version {}, this insula knows {VERSION}", record.version)));
+        }
+        if record.init.pid < 1 {
+            return Err(Error::state(attempted, alloc::format!("{} is no process id", record.init.pid)));
+        }
+        Ok(record)
+    }
+
+    /// The record as text.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The identity of the container's namespace of `kind`, with how it came about.
+    pub fn held(&self, kind: Kind) -> Option<&Held> {
+        self.namespaces.iter().find(|held| held.kind == kind.namespace().spec_name)
+    }
+
+    /// A handle of init, if it is alive.
+    pub fn init(&self) -> Option<Handle> {
+        self.init.open().filter(|handle| !handle.has_ended())
+    }
+}
+
+/// Where a container is in its life (runtime-spec, runtime.md, "State").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Being made, or its creator died while making it.
+    Creating,
+    /// Waits for `start`.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// Its process has ended.
+    Stopped,
+}
+
+impl Status {
+    /// The specification's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The state of a container as the specification and runc show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State<'a> {
+    /// Version of the specification.
+    pub oci_version: &'a str,
+    /// The container's id.
+    pub id: &'a str,
+    /// Its first process; 0 once it has ended.
+    pub pid: i32,
+    /// One word.
+    pub status: &'a str,
+    /// Absolute path of the bundle.
+    pub bundle: &'a str,
+    /// Absolute path of the root file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rootfs: Option<&'a str>,
+    /// When it was created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<&'a str>,
+    /// Free metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<&'a BTreeMap<String, String>>,
+    /// Name or number of the creator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
+}

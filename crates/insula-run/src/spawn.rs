@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Programs of the host that insula runs: hooks and the id-map helpers. Each gets only what it is given, its output is
+//! bounded, and when its time is over its whole process group ends with it.
+
+use crate::handle::Handle;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_error::{Error, Result};
+use insula_sys::process::{Cloned, StringList, clone3, execve, setns};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+/// Output that is kept for an error message.
+const OUTPUT: usize = 4096;
+
+/// A program to run.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// Absolute path on the host.
+    pub path: &'a str,
+    /// Its arguments, its name first.
+    pub args: &'a [String],
+    /// Its whole environment.
+    pub env: &'a [String],
+    /// What it reads on standard input.
+    pub input: &'a [u8],
+    /// Seconds after which it is killed.
+    pub timeout: Option<i64>,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit status, or none if a signal ended it.
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Whether that was because its time was over.
+    pub timed_out: bool,
+    /// The beginning of what it wrote to standard output and error.
+    pub output: String,
+}
+
+impl Ended {
+    /// Whether it exited with 0.
+    pub fn success(&self) -> bool {
+        self.status == Some(0)
+    }
+}
+
+/// Namespaces of another process in which to run a program: its pidfd and clone flags.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// A process that is in them.
+    pub pidfd: BorrowedFd<'a>,
+    /// Which kinds.
+    pub kinds: u64,
+}
+
+fn failed(errno: Errno, path: &str) -> Error {
+    Error::kernel(errno.raw_os_error(), "run a program of the host").object(path)
+}
+
+impl Program<'_> {
+    /// Runs the program to its end, in the namespaces of `place` where given.
+    ///
+    /// # Errors
+    /// `Kernel` if it cannot be started; how it ended is the result.
+    pub fn run(&self, place: Option<Place<'_>>) -> Result<Ended> {
+        self.run_bounded(place, OUTPUT)
+    }
+
+    /// As [`Self::run`], keeping up to `limit` bytes of output.
+    pub fn run_for_output(&self, limit: usize) -> Result<Ended> {
+        self.run_bounded(None, limit)
+    }
+
+    fn run_bounded(&self, place: Option<Place<'_>>, limit: usize) -> Result<Ended> {
+        let (input_read, input_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e, self.path))?;
+        let (output_read, output_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e, self.path))?;
+        let (exec_read, exec_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e, self.path))?;
+        let (pid, pidfd) = match clone3(0, None).map_err(|e| failed(e, self.path))? {
+            Cloned::Child => self.become_program(place, &input_read, &output_write, &exec_write),
+            Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        };
+        drop((input_read, output_write, exec_write));
+        let child = Handle { pid, pidfd };
+        let outcome = self.talk(&child, input_write, &output_read, limit);
+        let mut errno = [0; 4];
+        let not_started = matches!(rustix::io::read(&exec_read, &mut errno), Ok(4));
+        let status = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, self.path))?;
+        let (timed_out, output) = outcome?;
+        if not_started {
+            return Err(failed(Errno::from_raw_os_error(i32::from_le_bytes(errno)), self.path));
+        }
+        let status = status.ok_or_else(|| failed(Errno::CHILD, self.path))?;
+        Ok(Ended { status: status.exit_status(), signal: status.terminating_signal(), timed_out, output })
+    }
+
+    /// In the child: becomes the program, or says through `told` why not.
+    fn become_program(&self, place: Option<Place<'_>>, input: &OwnedFd, output: &OwnedFd, told: &OwnedFd) -> ! {
+        let errno = self.enter_and_execute(place, input, output);
+        let _ = rustix::io::write(told, &errno.raw_os_error().to_le_bytes());
+        insula_sys::process::exit(127)
+    }
+
+    fn enter_and_execute(&self, place: Option<Place<'_>>, input: &OwnedFd, output: &OwnedFd) -> Errno {
+        let prepared = (|| {
+            // A group of its own: what it leaves behind ends with it.
+            rustix::process::setsid()?;
+            insula_sys::process::set_signal_mask(0)?;
+            if let Some(place) = place {
+                setns(place.pidfd, place.kinds)?;
+                // A pid namespace is entered by a child.
+                if place.kinds & insula_sys::process::clone::NEWPID != 0
+                    && let Cloned::Parent { pidfd, .. } = clone3(0, None)?
+                {
+                    let ended = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
+                    let status = ended.and_then(|status| status.exit_status().or(status.terminating_signal().map(|s| 128 + s)));
+                    insula_sys::process::exit(status.unwrap_or(255));
+                }
+            }
+            insula_sys::memory::place(input.as_fd(), 0)?;
+            insula_sys::memory::place(output.as_fd(), 1)?;
+            insula_sys::memory::place(output.as_fd(), 2)?;
+            insula_sys::process::cloexec_from(3)
+        })();
+        if let Err(errno) = prepared {
+            return errno;
+        }
+        let strings = |list: &[String]| list.iter().map(|s| insula_plan::c_str(s)).collect::<StringList<'static>>();
+        let fallback = [String::from(self.path)];
+        let args = if self.args.is_empty() { &fallback } else { self.args };
+        execve(insula_plan::c_str(self.path), &strings(args), &strings(self.env))
+    }
+
+    /// Feeds input, collects output, and ends the program when its time is over.
+    fn talk(&self, child: &Handle, input: OwnedFd, output: &OwnedFd, limit: usize) -> Result<(bool, String)> {
+        let deadline = self.timeout.map(|seconds| now() + seconds.saturating_mul(1000));
+        let mut input = Some(input);
+        if let Some(fd) = &input {
+            let _ = rustix::io::ioctl_fionbio(fd, true);
+        }
+        let _ = rustix::io::ioctl_fionbio(output, true);
+        let mut left = self.input;
+        let mut text: Vec<u8> = Vec::new();
+        let mut open = true;
+        loop {
+            input = feed(input, &mut left);
+            open = open && collect(output, &mut text, limit);
+            if child.has_ended() {
+                collect(output, &mut text, limit);
+                return Ok((false, String::from_utf8_lossy(&text).into_owned()));
+            }
+            let timeout = deadline.map(|deadline| deadline - now());
+            if timeout.is_some_and(|left| left <= 0) {
+                if let Some(group) = Pid::from_raw(child.pid) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                let _ = child.signal(9);
+                child.wait(5000);
+                return Ok((true, String::from_utf8_lossy(&text).into_owned()));
+            }
+            let mut polled = Vec::with_capacity(3);
+            polled.push(PollFd::new(&child.pidfd, PollFlags::IN));
+            if open {
+                polled.push(PollFd::new(output, PollFlags::IN));
+            }
+            if let Some(fd) = &input {
+                polled.push(PollFd::new(fd, PollFlags::OUT));
+            }
+            let wait = timeout.map(|ms| Timespec { tv_sec: ms / 1000, tv_nsec: (ms % 1000) * 1_000_000 });
+            match poll(&mut polled, wait.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => return Err(failed(e, self.path)),
+            }
+        }
+    }
+}
+
+/// Writes what the program takes; a program that does not read its input is fine.
+fn feed(input: Option<OwnedFd>, left: &mut &[u8]) -> Option<OwnedFd> {
+    let fd = input?;
+    while !left.is_empty() {
+        match rustix::io::write(&fd, left) {
+            Ok(written) => *left = &left[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Some(fd),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Takes what the program wrote; the rest of too much is thrown away. Says whether more may come.
+fn collect(output: &OwnedFd, text: &mut Vec<u8>, limit: usize) -> bool {
+    let mut buffer = [0; 4096];
+    loop {
+        match rustix::io::read(output, &mut buffer) {
+            Ok(0) => return false,
+            Ok(length) => {
+                let room = limit.saturating_sub(text.len()).min(length);
+                text.extend_from_slice(&buffer[..room]);
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return true,
+        }
+    }
+}
+
+/// Milliseconds on the monotonic clock.
+pub(crate) fn now() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+}
+
+/// A failure of the program, in words.
+pub fn explain(ended: &Ended, timeout: Option<i64>) -> String {
+    let how = match (ended.timed_out, ended.status, ended.signal) {
+        (true, ..) => format!("it did not end within {} s", timeout.unwrap_or(0)),
+        (_, Some(status), _) => format!("exit status {status}"),
+        (_, _, Some(signal)) => format!("ended by signal {signal}"),
+        _ => String::from("it ended"),
+    };
+    if ended.output.trim().is_empty() { how } else { format!("{how}, and it wrote: {}", ended.output.trim()) }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `start`: one byte to the init that waits.
+
+use crate::create::poststart;
+use crate::file;
+use crate::launch::Log;
+use crate::record::{Record, Status};
+use crate::spawn::Place;
+use crate::status;
+use crate::store::{CONFIG, FIFO, Home};
+use alloc::format;
+use alloc::vec::Vec;
+use insula_error::{Error, Result};
+use insula_ns::Kind;
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
+use rustix::io::Errno;
+
+/// Starts the user's program of a created container.
+///
+/// # Errors
+/// `State` if it is not created.
+pub fn start(home: &Home, log: &dyn Log) -> Result<()> {
+    home.lock()?;
+    let record = home.record()?.ok_or_else(|| status::missing(&home.id))?;
+    let attempted = format!("start container {}", home.id);
+    match status::of(home, &record) {
+        Status::Created => {}
+        Status::Stopped => return Err(Error::state(attempted, "cannot start a container that has stopped")),
+        Status::Running | Status::Paused => return Err(Error::state(attempted, "cannot start an already running container")),
+        Status::Creating => return Err(Error::state(attempted, "cannot start a container that is being created")),
+    }
+    if !record.startable {
+        return Err(Error::state(attempted, "cannot start a container without a process in its config.json").field("/process"));
+    }
+    let config = if record.hooks { document(home)? } else { Vec::new() };
+    if record.hooks {
+        let spec = insula_spec::load(&config)?;
+        before(&record, &spec)?;
+    }
+    let failed = |e: Errno| Error::kernel(e.raw_os_error(), attempted.clone()).object(format!("{}/{FIFO}", home.path));
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fifo = match openat(home.fd(), FIFO, flags, Mode::empty()) {
+        // Nobody holds it open: init is past it, or gone.
+        Err(Errno::NXIO) => return Err(Error::state(attempted, "its init does not wait for a start any more")),
+        done => done.map_err(failed)?,
+    };
+    file::write_all(fifo.as_fd(), &[1]).map_err(failed)?;
+    unlinkat(home.fd(), FIFO, AtFlags::empty()).map_err(failed)?;
+    if record.hooks {
+        poststart(&insula_spec::load(&config)?, &record, log)?;
+    }
+    Ok(())
+}
+
+/// The document as it was when the container was created.
+pub(crate) fn document(home: &Home) -> Result<Vec<u8>> {
+    file::read(home.fd(), CONFIG, insula_spec::MAX_DOCUMENT, "read the container's document")
+}
+
+/// startContainer hooks; one that fails ends the container, as the specification demands.
+fn before(record: &Record, spec: &insula_spec::Spec<'_>) -> Result<()> {
+    if spec.hooks.start_container.is_empty() {
+        return Ok(());
+    }
+    let init = record.init().ok_or_else(|| Error::state("start the container", "its init has ended"))?;
+    let kinds = record
+        .namespaces
+        .iter()
+        .filter(|held| held.how != "inherited")
+        .filter_map(|held| Kind::from_spec_name(&held.kind).ok())
+        .map(|kind| kind.namespace().clone_flag)
+        .fold(0, |a, b| a | b);
+    let subject = crate::hooks::Subject {
+        oci_version: &record.oci_version,
+        id: &record.id,
+        pid: record.init.pid,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    };
+    let place = Place { pidfd: init.pidfd.as_fd(), kinds };
+    subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place)).inspect_err(|_| {
+        let _ = init.signal(9);
+    })
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state directory: `<root>/<id>/`, one container each. Making it claims the id; a lock on it serialises commands and
+//! ends with its holder.
+
+use crate::file;
+use crate::record::Record;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_error::{Error, Result};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, statat, unlinkat};
+use rustix::io::Errno;
+use rustix::thread::{Timespec, nanosleep};
+
+/// The record of a created container.
+pub const STATE: &str = "state.json";
+/// What is about to exist, written before it does: lines of the cgroup's record.
+pub const INTENT: &str = "intent";
+/// Where init waits for `start`.
+pub const FIFO: &str = "exec.fifo";
+/// The document as it was read; later changes to the bundle have no effect.
+pub const CONFIG: &str = "config.json";
+
+/// Largest record that is read.
+const LARGEST: usize = 4 << 20;
+
+/// The directory of all containers.
+#[derive(Debug)]
+pub struct Root {
+    path: String,
+    fd: OwnedFd,
+}
+
+/// One container's directory.
+#[derive(Debug)]
+pub struct Home {
+    /// The container's id.
+    pub id: String,
+    /// Its path, for messages.
+    pub path: String,
+    root: OwnedFd,
+    fd: OwnedFd,
+}
+
+fn failed(errno: Errno, attempted: &'static str, path: &str) -> Error {
+    Error::kernel(errno.raw_os_error(), attempted).object(path)
+}
+
+impl Root {
+    /// Opens the root at `path`, made with all above it if `make`.
+    ///
+    /// # Errors
+    /// `Kernel`, or `State` if others than the caller could change what is in it.
+    pub fn open(path: &str, make: bool) -> Result<Option<Self>> {
+        let attempted = "open the state directory";
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = match openat(CWD, path, flags, Mode::empty()) {
+            Err(Errno::NOENT) if make => {
+                make_all(path)?;
+                openat(CWD, path, flags, Mode::empty()).map_err(|e| failed(e, attempted, path))?
+            }
+            Err(Errno::NOENT) => return Ok(None),
+            done => done.map_err(|e| failed(e, attempted, path))?,
+        };
+        Ok(Some(Self { path: String::from(path), fd }))
+    }
+
+    /// Claims `id`: exactly one caller gets it. The new directory is locked.
+    ///
+    /// # Errors
+    /// `State` if there is such a container.
+    pub fn claim(&self, id: &str) -> Result<Home> {
+        let path = format!("{}/{id}", self.path);
+        // Searchable by the container's user, who opens nothing in it: the shims of engines look for it.
+        match mkdirat(&self.fd, id, Mode::from_raw_mode(0o711)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                return Err(Error::state(format!("create container {id}"), "container with given ID already exists").object(path));
+            }
+            Err(errno) => return Err(failed(errno, "make the container's state directory", &path)),
+        }
+        let home = self.home(id)?.ok_or_else(|| failed(Errno::NOENT, "open the container's state directory", &path))?;
+        home.lock()?;
+        Ok(home)
+    }
+
+    /// The directory of container `id`, if there is one. Links are not followed.
+    pub fn home(&self, id: &str) -> Result<Option<Home>> {
+        let path = format!("{}/{id}", self.path);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = match openat(&self.fd, id, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            done => done.map_err(|e| failed(e, "open the container's state directory", &path))?,
+        };
+        let root = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3).map_err(|e| failed(e, "hold the state directory", &path))?;
+        Ok(Some(Home { id: String::from(id), path, root, fd }))
+    }
+
+    /// The ids of all containers, sorted; also of half-made ones.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for entry in Dir::read_from(&self.fd).map_err(|e| failed(e, "list containers", &self.path))? {
+            let entry = entry.map_err(|e| failed(e, "list containers", &self.path))?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if name.starts_with('.') {
+                continue;
+            }
+            let is_dir = match entry.file_type() {
+                FileType::Unknown => statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+                kind => kind == FileType::Directory,
+            };
+            if is_dir {
+                ids.push(String::from(name));
+            }
+        }
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+/// Makes `path` with all above it: below /run for root, where others may look but not write.
+fn make_all(path: &str) -> Result<()> {
+    let mut end = 0;
+    while end < path.len() {
+        end = path[end + 1..].find('/').map_or(path.len(), |at| end + 1 + at);
+        let mode = Mode::from_raw_mode(if end == path.len() { 0o711 } else { 0o755 });
+        match mkdirat(CWD, &path[..end], mode) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno, "make the state directory", &path[..end])),
+        }
+    }
+    Ok(())
+}
+
+/// How long a command waits for another one on the same container.
+const PATIENCE_MS: u32 = 10_000;
+
+impl Home {
+    /// The directory's descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Locks out other commands on this container, and sees that it was not deleted meanwhile.
+    ///
+    /// # Errors
+    /// `State` if another command holds the lock for too long, or the container is gone.
+    pub fn lock(&self) -> Result<()> {
+        let attempted = "lock the container";
+        let mut waited = 0;
+        loop {
+            match insula_sys::process::flock(self.fd(), false) {
+                Ok(()) => break,
+                Err(Errno::AGAIN) if waited < PATIENCE_MS => {
+                    waited += 2;
+                    let _ = nanosleep(&Timespec { tv_sec: 0, tv_nsec: 2_000_000 });
+                }
+                Err(Errno::AGAIN) => {
+                    return Err(Error::state(attempted, "another command has been working on it for 10 s").object(&*self.path)
+                        .advice("end that command, or wait for it"));
+                }
+                Err(errno) => return Err(failed(errno, attempted, &self.path)),
+            }
+        }
+        match rustix::fs::fstat(&self.fd) {
+            Ok(stat) if stat.st_nlink > 0 => Ok(()),
+            _ => Err(Error::state(attempted, "container does not exist").object(&*self.path)),
+        }
+    }
+
+    /// Lets other commands work on this container.
+    pub fn unlock(&self) {
+        let _ = insula_sys::process::funlock(self.fd());
+    }
+
+    /// The container's record; `None` while it is not created (or its creator died).
+    ///
+    /// # Errors
+    /// `State` naming the file if it is torn.
+    pub fn record(&self) -> Result<Option<Record>> {
+        match file::read(self.fd(), STATE, LARGEST, "read the container's state") {
+            Ok(bytes) => Record::parse(&bytes).map(Some).map_err(|e| e.object(format!("{}/{STATE}", self.path))),
+            Err(e) if e.errno() == Some(Errno::NOENT.raw_os_error()) => Ok(None),
+            Err(e) => Err(e.object(format!("{}/{STATE}", self.path))),
+        }
+    }
+
+    /// Writes the record, in one step.
+    pub fn commit(&self, record: &Record) -> Result<()> {
+        file::replace(self.fd(), STATE, record.to_json().as_bytes(), 0o600)
+            .map_err(|e| failed(e, "write the container's state", &self.path))
+    }
+
+    /// Writes down what is about to exist, before it does.
+    pub fn intend(&self, cgroup: &[String]) -> Result<()> {
+        file::write_new(self.fd(), INTENT, cgroup.join("\n").as_bytes(), 0o600)
+            .map_err(|e| failed(e, "write down the intent", &self.path))
+    }
+
+    /// The cgroup's record as it was intended; an intent that is empty was cut before anything existed.
+    pub fn intent(&self) -> Vec<String> {
+        let text = file::read_text(self.fd(), INTENT, LARGEST, "read the intent").unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty()).map(String::from).collect()
+    }
+
+    /// Makes the fifo on which init waits, and opens it for init: for reading and writing, so that neither end waits for
+    /// the other to be opened, and surviving execve.
+    pub fn make_fifo(&self) -> Result<OwnedFd> {
+        let attempted = "make the start fifo";
+        let path = || format!("{}/{FIFO}", self.path);
+        rustix::fs::mknodat(&self.fd, FIFO, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(|e| failed(e, attempted, &path()))?;
+        openat(&self.fd, FIFO, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| failed(e, attempted, &path()))
+    }
+
+    /// Whether init was not started yet: the fifo goes when it is.
+    pub fn waits_for_start(&self) -> bool {
+        statat(&self.fd, FIFO, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Removes the directory with all files in it, by descriptor; links and directories in it are not followed.
+    pub fn remove(self) -> Result<()> {
+        let attempted = "remove the container's state";
+        for entry in Dir::read_from(&self.fd).map_err(|e| failed(e, attempted, &self.path))? {
+            let entry = entry.map_err(|e| failed(e, attempted, &self.path))?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let flags = if entry.file_type() == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+            match unlinkat(&self.fd, name, flags) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(failed(errno, attempted, &self.path)),
+            }
+        }
+        match unlinkat(&self.root, &*self.id, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(errno, attempted, &self.path)),
+        }
+    }
+}

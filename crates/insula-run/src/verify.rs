@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The proof: before the user's program runs, the eight identities that the kernel gave are compared with the plan.
+
+use crate::record::Held;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_error::{Error, Kind as ErrorKind, Result};
+use insula_ns::{Identity, Kind, PerKind, identity};
+use insula_plan::{Facts, Plan, Want};
+use rustix::fd::BorrowedFd;
+
+/// Compares the namespaces of the process whose /proc directory is `process` with what `plan` wants of each.
+///
+/// # Errors
+/// `NotIsolated` naming the kind, what was wanted and what is there.
+pub(crate) fn namespaces(plan: &Plan, facts: &Facts, process: BorrowedFd<'_>) -> Result<Vec<Held>> {
+    let own = identity::all_of_self()?;
+    let given = identity::all_at(process)?;
+    let mut held = Vec::with_capacity(8);
+    for kind in Kind::all() {
+        if let Some(entry) = one(plan, facts, kind, &own, &given)? {
+            held.push(entry);
+        }
+    }
+    Ok(held)
+}
+
+fn one(
+    plan: &Plan,
+    facts: &Facts,
+    kind: Kind,
+    own: &PerKind<Option<Identity>>,
+    given: &PerKind<Option<Identity>>,
+) -> Result<Option<Held>> {
+    let wrong = |is: &Identity, wanted: String| {
+        let field = match plan.wants[kind] {
+            Want::New(index) | Want::Join(index) | Want::Stay(index) => format!("/linux/namespaces/{index}"),
+            Want::Inherit => String::from("/linux/namespaces"),
+        };
+        Error::new(ErrorKind::NotIsolated, format!("trust the {kind} namespace"))
+            .field(field)
+            .reason(format!("the process is in {is}, and the plan wants {wanted}"))
+    };
+    let want = plan.wants[kind];
+    let (Some(is), Some(own)) = (&given[kind], &own[kind]) else {
+        // A kernel without the kind: only inheriting it is true.
+        return match want {
+            Want::Inherit => Ok(None),
+            _ => Err(Error::unsupported("/linux/namespaces", format!("use a {kind} namespace"), "this kernel has none, or its identity cannot be read")),
+        };
+    };
+    let how = match want {
+        Want::New(_) if is.same_object(own) => return Err(wrong(is, String::from("a new one, not the runtime's own"))),
+        Want::New(_) => "created",
+        Want::Join(_) => match &facts.joins[kind] {
+            Some(fact) if fact.identity.same_object(is) => "joined",
+            Some(fact) => return Err(wrong(is, format!("{}", fact.identity))),
+            None => return Err(wrong(is, String::from("a joined one"))),
+        },
+        Want::Inherit | Want::Stay(_) if !is.same_object(own) => {
+            return Err(wrong(is, format!("the runtime's own {own}")));
+        }
+        Want::Inherit | Want::Stay(_) => "inherited",
+    };
+    Ok(Some(Held {
+        kind: String::from(kind.namespace().spec_name),
+        how: String::from(how),
+        dev: is.dev,
+        ino: is.ino,
+        id: is.id,
+    }))
+}

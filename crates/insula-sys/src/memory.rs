@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! mmap(2) of whole read-only files.
+
+use crate::raw::{number, syscall};
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+/// Maps `length` bytes of the sealed file behind `fd` from `offset` (a multiple of the page size) for the rest of the
+/// process's life, read-only.
+///
+/// Sound only for a file that cannot change or shrink: the caller passes a memfd sealed against both, as insula's init
+/// does with its plan.
+pub fn map_sealed(fd: BorrowedFd<'_>, offset: u64, length: usize) -> Result<&'static [u8], Errno> {
+    if length == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: a fresh mapping at an address of the kernel's choice (PROT_READ, MAP_PRIVATE) touches nothing that exists.
+    let address = unsafe { syscall(number::MMAP, [0, length, 1, 2, fd.as_raw_fd() as usize, offset as usize]) }?;
+    // SAFETY: the mapping has `length` readable bytes, is never unmapped, and its file is sealed.
+    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, length) })
+}
+
+/// Adopts the descriptor with number `fd`, which the process that started this one left open for it.
+///
+/// # Safety
+/// Nothing else in this process may own the descriptor.
+pub unsafe fn adopt(fd: i32) -> rustix::fd::OwnedFd {
+    // SAFETY: the caller's promise.
+    unsafe { rustix::fd::FromRawFd::from_raw_fd(fd) }
+}
+
+/// Borrows the descriptor with number `fd`; a number that is not open makes calls fail with EBADF, nothing worse.
+pub fn borrow(fd: i32) -> BorrowedFd<'static> {
+    // SAFETY: the numbers come from the sealed plan; those descriptors stay open until execve closes them.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// close(2) of a borrowed descriptor that this process inherited and that no owner stands for.
+pub fn close(fd: BorrowedFd<'_>) {
+    // SAFETY: inherited descriptors have no owning value in this process, so none is closed twice.
+    unsafe { rustix::io::close(fd.as_raw_fd()) }
+}
+
+/// dup3(2): makes descriptor number `to` refer to what `fd` refers to, open across execve.
+pub fn place(fd: BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
+    // SAFETY: init is the only owner of its descriptors, and the plan leaves `to` free.
+    unsafe { syscall(number::DUP3, [fd.as_raw_fd() as usize, to as usize, 0, 0, 0, 0]) }.map(drop)
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Links insula without a C library and without start files: one static executable on every host.
+fn main() {
+    for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
+        println!("cargo:rustc-link-arg-bins={arg}");
+    }
+    for arg in ["--build-id=none", "-z,norelro", "-z,noseparate-code", "-z,max-page-size=4096", "--gc-sections"] {
+        println!("cargo:rustc-link-arg-bins=-Wl,{arg}");
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `insula create` and `insula run`: they differ in when the user's program begins, and who waits for it.
+
+use crate::context::{Context, absolute, now, variable};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_cli::Parsed;
+use insula_cli::time::rfc3339_nano;
+use insula_error::{Error, Result};
+use insula_plan::Options;
+use insula_run::create::{Container, Request, create, poststart};
+use insula_run::foreground::{Console, wait};
+use insula_run::{Log, delete, file};
+use insula_spec::Spec;
+use rustix::fs::CWD;
+
+/// `create`
+pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
+    let (bundle, config) = read(parsed)?;
+    let spec = document(&config, context)?;
+    make(parsed, context, &bundle, &config, &spec, false)?;
+    Ok(0)
+}
+
+/// `run`
+pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
+    let (bundle, config) = read(parsed)?;
+    let spec = document(&config, context)?;
+    let container = make(parsed, context, &bundle, &config, &spec, true)?;
+    poststart(&spec, &container.record, context)?;
+    if parsed.is_set("detach") {
+        return Ok(0);
+    }
+    stay(container, parsed.is_set("keep"), context)
+}
+
+/// Waits for the process and, unless the container is to be kept, deletes what it leaves.
+pub(super) fn stay(container: Container, keep: bool, context: &Context<'_>) -> Result<i32> {
+    let Container { home, child, signals, console, .. } = container;
+    home.unlock();
+    let status = wait(&child, &signals, console.map(Console::new))?;
+    if !keep {
+        // Somebody may have deleted it meanwhile; then there is nothing left to do.
+        if let Some(home) = context.root()?.map(|root| root.home(&home.id)).transpose()?.flatten() {
+            delete::delete(home, true, context)?;
+        }
+    }
+    Ok(status)
+}
+
+/// The bundle's absolute path and the text of its document, read once.
+fn read(parsed: &Parsed<'_>) -> Result<(String, Vec<u8>)> {
+    let bundle = absolute(parsed.flag("bundle").unwrap_or("."));
+    let path = format!("{bundle}/config.json");
+    let config = file::read(CWD, &path, insula_spec::MAX_DOCUMENT, "read the bundle's document").map_err(|e| {
+        if e.errno() == Some(2) { e.advice("`insula spec` writes one") } else { e }
+    })?;
+    Ok((bundle, config))
+}
+
+/// Parses and checks the document.
+fn document<'d>(config: &'d [u8], context: &Context<'_>) -> Result<Spec<'d>> {
+    let spec = insula_spec::load(config)?;
+    insula_spec::validate(&spec)?;
+    if context.debugs() {
+        for pointer in insula_spec::unknown_properties(config) {
+            context.debug(&format!("config.json: the specification knows no {pointer}; ignored"));
+        }
+    }
+    Ok(spec)
+}
+
+fn make(
+    parsed: &Parsed<'_>,
+    context: &Context<'_>,
+    bundle: &str,
+    config: &[u8],
+    spec: &Spec<'_>,
+    run: bool,
+) -> Result<Container> {
+    let id = super::id(parsed)?;
+    let detach = !run || parsed.is_set("detach");
+    let (preserve_fds, extra_env) = passed_on(parsed)?;
+    let (seconds, nanoseconds) = now();
+    let request = Request {
+        id,
+        bundle,
+        pid_file: parsed.flag("pid-file"),
+        console_socket: parsed.flag("console-socket"),
+        serve_terminal: !detach,
+        options: Options {
+            id: String::from(id),
+            run,
+            no_pivot: parsed.is_set("no-pivot"),
+            no_new_keyring: parsed.is_set("no-new-keyring"),
+            preserve_fds,
+            extra_env,
+        },
+        created: rfc3339_nano(seconds, nanoseconds),
+    };
+    create(&context.make_root()?, spec, config, &request, context)
+}
+
+/// Descriptors that the process keeps beside its standard streams: those of socket activation (sd_listen_fds(3)) and
+/// `--preserve-fds`. Whatever else the caller left open is closed at the next execve.
+pub(super) fn passed_on(parsed: &Parsed<'_>) -> Result<(u32, Vec<String>)> {
+    let listen = variable("LISTEN_FDS").and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
+    let preserve = parsed.integer("preserve-fds").unwrap_or(0);
+    let preserve = u32::try_from(preserve).map_err(|_| Error::usage("--preserve-fds must not be negative"))?;
+    let total = listen.saturating_add(preserve);
+    if total > 65536 {
+        return Err(Error::usage(format!("{total} descriptors cannot be passed on")));
+    }
+    for number in 3..3 + total {
+        if rustix::io::fcntl_getfd(insula_sys::memory::borrow(number as i32)).is_err() {
+            return Err(Error::usage(format!("descriptor {number} is to be passed on and is not open")));
+        }
+    }
+    insula_sys::process::cloexec_from(3 + total).map_err(|e| Error::kernel(e.raw_os_error(), "close inherited descriptors"))?;
+    let mut env = Vec::new();
+    if listen > 0 {
+        env.push(format!("LISTEN_FDS={listen}"));
+        env.push(String::from("LISTEN_PID=1"));
+        if let Some(names) = variable("LISTEN_FDNAMES") {
+            env.push(format!("LISTEN_FDNAMES={names}"));
+        }
+    }
+    Ok((total, env))
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `insula start`
+
+use crate::context::Context;
+use insula_cli::Parsed;
+use insula_error::Result;
+use insula_run::{start, status};
+
+pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
+    let id = super::id(parsed)?;
+    let home = context.root()?.map(|root| root.home(id)).transpose()?.flatten().ok_or_else(|| status::missing(id))?;
+    start::start(&home, context)?;
+    Ok(0)
+}

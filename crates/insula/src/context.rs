@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What every command needs: where states are kept, where log records go, the environment.
+
+use crate::output;
+use alloc::format;
+use alloc::string::String;
+use insula_cli::Parsed;
+use insula_cli::log::{Level, Logger, on_terminal};
+use insula_error::{Error, Result};
+use insula_run::Log;
+use insula_run::store::Root;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+/// Where root keeps its containers.
+const ROOT: &str = "/run/insula";
+
+/// A command's surroundings.
+pub(crate) struct Context<'a> {
+    logger: Logger,
+    log: Option<OwnedFd>,
+    root: Option<&'a str>,
+}
+
+/// The value of an environment variable, if it is UTF-8.
+pub(crate) fn variable(name: &str) -> Option<&'static str> {
+    insula_start::env().find_map(|entry| entry.to_str().ok()?.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Seconds since 1970, and nanoseconds.
+pub(crate) fn now() -> (i64, u32) {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    (time.tv_sec, time.tv_nsec as u32)
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(parsed: &Parsed<'a>) -> Self {
+        let globals = parsed.globals();
+        let logger = Logger { format: globals.log_format, debug: globals.debug };
+        // Opened at once: an engine wants the record of whatever fails later. Never through a fifo nobody reads.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let log = globals.log.filter(|path| !path.is_empty()).and_then(|path| openat(CWD, path, flags, Mode::from_raw_mode(0o644)).ok());
+        Self { logger, log, root: globals.root }
+    }
+
+    /// Where containers are kept: `--root`, else /run/insula, for an ordinary user below $XDG_RUNTIME_DIR.
+    pub(crate) fn root_path(&self) -> String {
+        match self.root {
+            Some(path) => absolute(path),
+            None if rustix::process::geteuid().is_root() => String::from(ROOT),
+            None => match variable("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/')) {
+                Some(dir) => format!("{dir}/insula"),
+                None => format!("/tmp/insula-{}", rustix::process::geteuid().as_raw()),
+            },
+        }
+    }
+
+    /// The state root, if it exists.
+    pub(crate) fn root(&self) -> Result<Option<Root>> {
+        Root::open(&self.root_path(), false)
+    }
+
+    /// The state root, made where it is missing.
+    pub(crate) fn make_root(&self) -> Result<Root> {
+        let path = self.root_path();
+        Root::open(&path, true)?.ok_or_else(|| Error::state("make the state directory", "it is gone again").object(path))
+    }
+
+    /// Whether `--debug` was given.
+    pub(crate) fn debugs(&self) -> bool {
+        self.logger.wants(Level::Debug)
+    }
+
+    fn record(&self, level: Level, text: &str) {
+        let Some(record) = self.logger.record(level, text, now().0) else { return };
+        match &self.log {
+            Some(file) => drop(output::write(file.as_fd(), &record)),
+            None => output::print_error(&record),
+        }
+    }
+
+    /// The error that ends the command, said once to people and once to the log.
+    pub(crate) fn fatal(&self, error: &Error) {
+        let text = format!("{error}");
+        if self.log.is_some() {
+            self.record(Level::Error, &text);
+            output::print_error(&format!("{}\n", insula_cli::log::printable(&text)));
+        } else if output::terminal(2).is_some() {
+            output::print_error(&on_terminal(&text, variable("NO_COLOR").is_none_or(str::is_empty)));
+        } else {
+            self.record(Level::Error, &text);
+        }
+    }
+}
+
+impl Log for Context<'_> {
+    fn warn(&self, text: &str) {
+        self.record(Level::Warning, text);
+    }
+
+    fn debug(&self, text: &str) {
+        self.record(Level::Debug, text);
+    }
+}
+
+/// The absolute form of a path, without resolving links: what a state records must hold from any directory.
+pub(crate) fn absolute(path: &str) -> String {
+    let mut whole = if path.starts_with('/') {
+        String::new()
+    } else {
+        rustix::process::getcwd(alloc::vec::Vec::new()).ok().and_then(|dir| dir.into_string().ok()).unwrap_or_default()
+    };
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part == ".." {
+            let cut = whole.rfind('/').unwrap_or(0);
+            whole.truncate(cut);
+        } else {
+            whole.push('/');
+            whole.push_str(part);
+        }
+    }
+    if whole.is_empty() {
+        whole.push('/');
+    }
+    whole
+}

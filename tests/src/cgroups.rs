@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The cgroup file systems as the calling thread sees them. Source: cgroups(7), proc(5).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One mounted hierarchy.
+#[derive(Debug, Clone)]
+pub struct Hierarchy {
+    /// Where it is mounted.
+    pub mount: PathBuf,
+    /// Version 1: its controllers or `name=…`, as mounted. Version 2: empty.
+    pub controllers: Vec<String>,
+}
+
+/// All hierarchies mounted in the calling thread's mount namespace.
+#[track_caller]
+pub fn hierarchies() -> Vec<Hierarchy> {
+    let mountinfo = fs::read_to_string("/proc/thread-self/mountinfo").expect("read mountinfo");
+    mountinfo.lines().filter_map(parse).collect()
+}
+
+/// `… <mount point> … - <type> <source> <super options>`
+fn parse(line: &str) -> Option<Hierarchy> {
+    let (mount, file_system) = line.split_once(" - ")?;
+    let mount = PathBuf::from(mount.split(' ').nth(4)?);
+    let mut words = file_system.split(' ');
+    let kind = words.next()?;
+    let options = words.nth(1)?;
+    match kind {
+        "cgroup2" => Some(Hierarchy { mount, controllers: Vec::new() }),
+        "cgroup" => {
+            let named = |option: &&str| !["rw", "ro", "xattr"].contains(option);
+            Some(Hierarchy { mount, controllers: options.split(',').filter(named).map(String::from).collect() })
+        }
+        _ => None,
+    }
+}
+
+/// All cgroups, in all hierarchies, whose own name contains `name`.
+#[track_caller]
+pub fn named(name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for hierarchy in hierarchies() {
+        collect(&hierarchy.mount, name, &mut found);
+    }
+    found
+}
+
+fn collect(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {
+    // Other programs' cgroups come and go.
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if entry.file_name().to_string_lossy().contains(name) {
+                found.push(entry.path());
+            }
+            collect(&entry.path(), name, found);
+        }
+    }
+}
+
+/// The directory of process `pid`'s cgroup in the hierarchy that has `controller` (version 1), or in the version 2
+/// hierarchy for `""`. `None` if no such hierarchy is mounted.
+#[track_caller]
+pub fn directory_of(pid: i32, controller: &str) -> Option<PathBuf> {
+    let has = |hierarchy: &Hierarchy| match controller {
+        "" => hierarchy.controllers.is_empty(),
+        _ => hierarchy.controllers.iter().any(|one| one == controller),
+    };
+    let hierarchy = hierarchies().into_iter().find(has)?;
+    let lines = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("read the process' cgroups");
+    // id:controllers:path
+    let path = lines.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let controllers = parts.next()?;
+        let path = parts.next()?;
+        controllers.split(',').any(|one| one == controller).then_some(path)
+    })?;
+    Some(hierarchy.mount.join(path.trim_start_matches('/')))
+}
+
+/// Reads `file` of process `pid`'s cgroup, without white space at its ends.
+#[track_caller]
+pub fn read(pid: i32, controller: &str, file: &str) -> String {
+    let directory =
+        directory_of(pid, controller).unwrap_or_else(|| panic!("no hierarchy with {controller:?} is mounted"));
+    let path = directory.join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+}

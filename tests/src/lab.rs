@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A private corner of the host for one test.
+
+use crate::bundle::Bundle;
+use crate::container::Container;
+use crate::invocation::Invocation;
+use crate::runtime::runtime;
+use crate::snapshot::{Snapshot, finish, sweep};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What one test has of the host.
+///
+/// - Its own mount namespace, with `/` shared as on a systemd host, so that any mount that a runtime makes or lets
+///   out is seen, and so that parallel tests and other programs do not disturb the comparison.
+/// - An empty tmpfs on `/run` for the bundles, the state root and everything else.
+/// - A name that is in every container id, path and environment, by which leftovers are found.
+///
+/// When it is dropped (and the test has not failed already), the host must look as before.
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+    directory: PathBuf,
+    before: Option<Snapshot>,
+    counter: AtomicU32,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lab {
+    /// Moves the calling thread into a new corner.
+    #[track_caller]
+    pub fn new() -> Self {
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        assert!(nix::unistd::geteuid().is_root(), "these tests start containers as root: run them as root");
+        let runtime = runtime();
+        let name = format!("insula-lab-{}-{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+
+        // Of this thread alone, and of what it starts.
+        unshare(CloneFlags::CLONE_NEWNS).expect("make a mount namespace");
+        let propagate = |to| mount::<str, str, str, str>(None, "/", None, MsFlags::MS_REC | to, None);
+        propagate(MsFlags::MS_PRIVATE).expect("cut the test's mounts off from the host's");
+        let options = Some("mode=0755,size=1g");
+        mount(Some(name.as_str()), "/run", Some("tmpfs"), MsFlags::empty(), options).expect("mount a tmpfs on /run");
+        propagate(MsFlags::MS_SHARED).expect("share the root mount as systemd does");
+
+        let directory = Path::new("/run").join(&name);
+        for part in ["", "out", "tmp"] {
+            fs::create_dir(directory.join(part)).expect("make the test's directories");
+        }
+        assert!(runtime.exists(), "{} is hidden by the test's /run", runtime.display());
+        let mut lab = Self { name, directory, before: None, counter: AtomicU32::new(0) };
+        lab.before = Some(Snapshot::take(&lab));
+        lab
+    }
+
+    /// The name that is in every id, path and environment of this test.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A path in the test's own directory, which is on a tmpfs.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Writes a file into the test's own directory.
+    #[track_caller]
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+
+    /// Writes an executable shell script into the test's own directory.
+    #[track_caller]
+    pub fn script(&self, name: &str, body: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(name, format!("#!/bin/sh\n{body}\n"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("make the script executable");
+        path
+    }
+
+    /// Where the runtime keeps the states of this test's containers.
+    pub fn state_root(&self) -> PathBuf {
+        self.path("root")
+    }
+
+    /// A container id that nobody else uses.
+    pub fn fresh_id(&self) -> String {
+        format!("{}-{}", self.name, self.count())
+    }
+
+    /// The runtime with the test's own state root.
+    pub fn insula(&self) -> Invocation {
+        self.command(runtime()).arg("--root").arg(self.state_root())
+    }
+
+    /// The runtime without any global option, running the words given: `lab.words(&["state", "x"])`.
+    pub fn words<A: AsRef<OsStr>>(&self, words: &[A]) -> Invocation {
+        self.insula().args(words)
+    }
+
+    /// Another program.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Invocation {
+        Invocation::new(program, self.path("out").join(self.count().to_string()))
+            .env("INSULA_TEST", &self.name)
+            .env("TMPDIR", self.path("tmp"))
+    }
+
+    /// A shell script with what it needs as `$1`, `$2` … (`$0` is `sh`).
+    pub fn shell<A: AsRef<OsStr>>(&self, script: &str, arguments: &[A]) -> Invocation {
+        self.command("sh").args(["-c", script, "sh"]).args(arguments)
+    }
+
+    /// A new bundle: the runtime's own default document without the terminal, running `true`, and a root file
+    /// system of busybox.
+    #[track_caller]
+    pub fn bundle(&self) -> Bundle {
+        Bundle::new(self.path(format!("bundle-{}", self.count())))
+    }
+
+    /// A new container of `bundle`, of which nothing exists yet.
+    pub fn container(&self, bundle: &Bundle) -> Container<'_> {
+        Container::new(self, bundle.path())
+    }
+
+    /// Runs `bundle` in the foreground under a fresh id; asserts success; returns its standard output.
+    #[track_caller]
+    pub fn output_of(&self, bundle: &Bundle) -> String {
+        let output = self.container(bundle).run();
+        output.assert_code(0);
+        output.stdout
+    }
+
+    /// Replaces the cgroup file systems by a single version 2 one, as on a host that has no other. Only this test
+    /// sees it.
+    #[track_caller]
+    pub fn only_cgroup2(&mut self) {
+        umount2("/sys/fs/cgroup", MntFlags::MNT_DETACH).expect("unmount the cgroup file systems");
+        let options: Option<&str> = None;
+        mount(Some("cgroup2"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), options).expect("mount cgroup2");
+        self.before = Some(Snapshot::take(self));
+    }
+
+    /// Bind-mounts `source` on the new file `name` of a private mount: a pin for a namespace.
+    #[track_caller]
+    pub fn pin(&self, source: &Path, name: &str) -> PathBuf {
+        let pins = self.path("pins");
+        if !pins.exists() {
+            fs::create_dir(&pins).expect("make the directory of pins");
+            let none: Option<&str> = None;
+            mount(Some("pins"), &pins, Some("tmpfs"), MsFlags::empty(), none).expect("mount the pins");
+            // A mount namespace can be pinned only where it cannot propagate into itself.
+            mount(none, &pins, none, MsFlags::MS_PRIVATE, none).expect("make the pins private");
+        }
+        let target = pins.join(name);
+        fs::write(&target, "").expect("make a pin");
+        let none: Option<&str> = None;
+        mount(Some(source), &target, none, MsFlags::MS_BIND, none)
+            .unwrap_or_else(|error| panic!("pin {}: {error}", source.display()));
+        target
+    }
+
+    fn unpin(&self) {
+        let pins = self.path("pins");
+        if pins.exists() {
+            umount2(&pins, MntFlags::MNT_DETACH).expect("unmount the pins");
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.counter.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            sweep(&self.name);
+            return;
+        }
+        self.unpin();
+        if let Some(before) = &self.before {
+            finish(self, before);
+        }
+        // With one test thread, all tests of a binary run on the main thread, one namespace in the other.
+        umount2("/run", MntFlags::MNT_DETACH).expect("unmount the test's /run");
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the tests that start real containers share. Start reading at [`Lab`].
+//!
+//! A test makes a [`Lab`]: a private corner of the host with its own mount namespace, state root and names. In it
+//! the test makes [`Bundle`]s and [`Container`]s, runs the runtime with [`Lab::insula`], and observes from outside
+//! ([`identities`], [`cgroups`]) and from inside (what the container prints). When the lab ends, the host must
+//! look as it did before: no process, mount, cgroup, state or file may be left ([`Snapshot`]).
+//!
+//! The runtime under test is `$INSULA`; without it, `release/insula` in the workspace's target directory. Any
+//! runtime with runc's command line will do, which tells whether a failing test or insula is wrong.
+#![deny(unsafe_code)]
+
+mod bundle;
+pub mod cgroups;
+mod container;
+mod donor;
+mod identities;
+mod invocation;
+mod lab;
+mod runtime;
+mod skip;
+mod snapshot;
+pub mod terminal;
+mod wait;
+
+pub use bundle::{Bundle, parse_json, populate_rootfs};
+pub use container::Container;
+pub use donor::Donor;
+pub use identities::{Identities, Identity, KINDS, identities, own_identities};
+pub use invocation::{Background, Invocation, Output};
+pub use lab::Lab;
+pub use runtime::{is_insula, runtime};
+pub use skip::record_skip;
+pub use snapshot::Snapshot;
+pub use wait::{eventually, patience};
+
+/// The JSON value type and literal that the tests edit documents with.
+pub use serde_json::{Value, json};

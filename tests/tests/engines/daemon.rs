@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Engines' daemons, each in mount, network and pid namespaces of its own: nothing that they start can outlive them,
+//! and nothing of the machine's own engines and networks is touched.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+
+/// A daemon that runs until the test binary ends.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    directory: PathBuf,
+    /// The supervisor reads the other end; its end of file, when this process ends in whatever way, stops the daemon.
+    _until: ChildStdin,
+}
+
+/// Runs the daemon ($2 …) and ends it when standard input ends. It is the first process of its pid namespace, so its
+/// end is everybody's.
+const SUPERVISOR: &str = "exec 3<&0 </dev/null; ip link set lo up; directory=$1; shift; \
+    \"$@\" >$directory/log 2>&1 3<&- & daemon=$!; \
+    cat <&3 >/dev/null; kill -TERM $daemon; wait $daemon";
+
+/// Runs the supervisor in its namespaces and removes everything afterwards.
+const KEEPER: &str = "directory=$1; supervisor=$2; \
+    unshare --mount --net --pid --fork --kill-child --mount-proc sh -c \"$supervisor\" sh \"$@\"; \
+    for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do \
+        find \"$hierarchy/${directory##*/}\" -depth -type d -exec rmdir {} + 2>/dev/null; \
+    done; rm -rf \"$directory\"";
+
+impl Daemon {
+    /// Starts `words` as a daemon with the new directory that `name` yields; `{}` in the words stands for it.
+    #[track_caller]
+    pub(crate) fn start(name: &str, words: &[&str]) -> Self {
+        // Not in /run: the tests' labs hide it.
+        let directory = std::env::temp_dir().join(format!("insula-{name}-{}", std::process::id()));
+        fs::create_dir(&directory).expect("make the daemon's directory");
+        let path = directory.to_str().expect("paths are text");
+        let words = words.iter().map(|word| word.replace("{}", path));
+        // In a session of its own, so that an interrupt at the terminal does not keep it from cleaning up.
+        let mut child = Command::new("setsid")
+            .args(["sh", "-c", KEEPER, "sh", path])
+            .arg(SUPERVISOR.replace("directory=$1; shift", "directory=$1; shift 2"))
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(File::create(directory.join("keeper-log")).expect("make the keeper's log"))
+            .spawn()
+            .expect("start the daemon's keeper");
+        let until = child.stdin.take().expect("standard input is a pipe");
+        // It outlives this process on purpose; nobody waits for it.
+        drop(child);
+        Self { directory, _until: until }
+    }
+
+    /// Its directory.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The cgroup below which its containers are.
+    pub(crate) fn cgroup(&self) -> String {
+        format!("/{}", self.directory.file_name().and_then(|name| name.to_str()).expect("paths are text"))
+    }
+
+    /// Its log, for messages.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// Ends it now.
+    pub(crate) fn stop(mut self) {
+        self._until.flush().expect("nothing is buffered");
+    }
+}
+
+/// Whether `program` can be run at all.
+pub(crate) fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}

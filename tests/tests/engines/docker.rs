@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Docker with insula as one of its runtimes. One dockerd serves all tests of this binary.
+
+use crate::daemon::{Daemon, is_installed};
+use insula_tests::terminal::Terminal;
+use insula_tests::{Lab, Output, cgroups, eventually, parse_json, populate_rootfs, runtime, skip};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+/// A dockerd with the image `alpine` and the runtime `insula`.
+#[derive(Debug)]
+struct Docker {
+    client: &'static str,
+    host: String,
+    daemon: Daemon,
+    /// Whether it has a bridge for its containers.
+    bridge: bool,
+}
+
+/// The one dockerd; `Err` says why there is none.
+fn docker() -> Result<&'static Docker, &'static str> {
+    static DOCKER: OnceLock<Result<Docker, String>> = OnceLock::new();
+    DOCKER.get_or_init(start).as_ref().map_err(String::as_str)
+}
+
+fn start() -> Result<Docker, String> {
+    if !is_installed("dockerd") {
+        return Err("dockerd is not installed".to_owned());
+    }
+    // A kernel without bridges or netfilter still runs containers, without a network.
+    let docker = launch(true).or_else(|log| launch(false).map_err(|second| format!("{log}\n{second}")));
+    let docker = docker.unwrap_or_else(|log| panic!("dockerd does not come up:\n{log}"));
+    docker.import();
+    Ok(docker)
+}
+
+fn launch(bridge: bool) -> Result<Docker, String> {
+    let name = if bridge { "docker" } else { "docker-without-bridge" };
+    let added = format!("insula={}", runtime().display());
+    let parent = format!("/insula-{name}-{}", std::process::id());
+    let mut words = vec![
+        "dockerd", "--data-root", "{}/data", "--exec-root", "{}/exec", "--host", "unix://{}/socket", "--pidfile", "{}/pid",
+        "--config-file", "{}/none.json", "--add-runtime", &added, "--cgroup-parent", &parent, "--ip6tables=false",
+    ];
+    if !bridge {
+        words.extend(["--bridge=none", "--iptables=false"]);
+    }
+    let daemon = Daemon::start(name, &words);
+    assert_eq!(daemon.cgroup(), parent);
+    fs::write(daemon.directory().join("none.json"), "{}").expect("write an empty configuration");
+    let host = format!("unix://{}/socket", daemon.directory().display());
+    // The machine may have several clients, not all of which speak the daemon's version.
+    let answers = |client: &&&str| {
+        let mut command = Command::new(client);
+        command.args(["--host", &host, "version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    for _ in 0..200 {
+        if let Some(client) = ["docker", "/usr/bin/docker"].iter().find(answers) {
+            return Ok(Docker { client, host, daemon, bridge });
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let log = daemon.log();
+    daemon.stop();
+    Err(log)
+}
+
+impl Docker {
+    /// Makes the image `alpine:latest` out of busybox.
+    fn import(&self) {
+        let rootfs = self.daemon.directory().join("alpine");
+        populate_rootfs(&rootfs);
+        let script = "tar -C \"$1\" -c . | \"$2\" --host \"$3\" import --change 'CMD [\"/bin/sh\"]' - alpine:latest";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(&rootfs).arg(self.client).arg(&self.host);
+        let output = command.output().expect("run docker import");
+        assert!(output.status.success(), "docker import: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Where the shim keeps insula's states.
+    fn state_root(&self) -> PathBuf {
+        self.daemon.directory().join("exec/runtime-insula/moby")
+    }
+}
+
+/// One test's view of Docker: its own container names, all removed at the end and without a trace.
+struct Session {
+    docker: &'static Docker,
+    lab: Lab,
+    names: Mutex<BTreeMap<String, String>>,
+}
+
+/// Makes a session, or ends the test with the reason.
+macro_rules! session {
+    () => {
+        match docker() {
+            Ok(docker) => Session::new(docker),
+            Err(reason) => skip!("{reason}"),
+        }
+    };
+}
+
+impl Session {
+    fn new(docker: &'static Docker) -> Self {
+        Self { docker, lab: Lab::new(), names: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// `docker <words>`.
+    #[track_caller]
+    fn docker(&self, words: &[&str]) -> Output {
+        self.lab.command(self.docker.client).args(["--host", &self.docker.host]).args(words).run()
+    }
+
+    /// `docker <words>`, which must succeed; its standard output without white space at its ends.
+    #[track_caller]
+    fn ok(&self, words: &[&str]) -> String {
+        let output = self.docker(words);
+        assert_eq!(output.code(), 0, "{output}\n{}", self.last_of_log());
+        output.text().to_owned()
+    }
+
+    /// `docker run --rm --runtime insula <options> alpine <command>`, to its end.
+    #[track_caller]
+    fn run(&self, options: &[&str], command: &[&str]) -> Output {
+        let words = [&["run", "--rm", "--runtime", "insula"], options, &["alpine"], command].concat();
+        self.docker(&words)
+    }
+
+    /// As [`run`](Self::run), which must succeed; its standard output.
+    #[track_caller]
+    fn output_of(&self, options: &[&str], command: &[&str]) -> String {
+        let output = self.run(options, command);
+        assert_eq!(output.code(), 0, "{output}\n{}", self.last_of_log());
+        output.stdout
+    }
+
+    /// Starts a container in the background and returns its name.
+    #[track_caller]
+    fn detached(&self, name: &str, options: &[&str], command: &[&str]) -> String {
+        let name = format!("{}-{name}", self.lab.name());
+        let words = [&["run", "--detach", "--runtime", "insula", "--name", &name], options, &["alpine"], command].concat();
+        let id = self.ok(&words);
+        self.names.lock().expect("no test thread panicked").insert(name.clone(), id);
+        name
+    }
+
+    /// What a shell script prints in container `name`.
+    #[track_caller]
+    fn inside(&self, name: &str, script: &str) -> String {
+        self.ok(&["exec", name, "sh", "-c", script])
+    }
+
+    /// A field of `docker inspect`.
+    #[track_caller]
+    fn inspect(&self, name: &str, field: &str) -> String {
+        self.ok(&["inspect", "--format", field, name])
+    }
+
+    /// The last lines of the daemon's log, for messages.
+    fn last_of_log(&self) -> String {
+        let log = self.docker.daemon.log();
+        let lines: Vec<_> = log.lines().rev().take(10).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let names = std::mem::take(&mut *self.names.lock().expect("no test thread panicked"));
+        for (name, id) in names {
+            if std::thread::panicking() {
+                // The test's own failure is what should be seen.
+                let mut command = Command::new(self.docker.client);
+                command.args(["--host", &self.docker.host, "rm", "--force", &name]).stdout(Stdio::null());
+                let _removed = command.status();
+                continue;
+            }
+            self.ok(&["rm", "--force", &name]);
+            eventually("the container's state and cgroups to go", || {
+                let clean = !self.docker.state_root().join(&id).exists() && cgroups::named(&id).is_empty();
+                clean.then_some(())
+            });
+        }
+    }
+}
+
+/// Every namespace of the process that asks, `kind:[inode]` a line.
+const LINKS: &str = "for kind in cgroup ipc mnt net pid time user uts; do readlink /proc/self/ns/$kind; done";
+
+/// The line of `links` for `kind`.
+#[track_caller]
+fn link<'a>(links: &'a str, kind: &str) -> &'a str {
+    links.lines().find(|line| line.starts_with(kind)).unwrap_or_else(|| panic!("no {kind} in {links}"))
+}
+
+#[test]
+fn run_hostname() {
+    let session = session!();
+    let name = session.output_of(&[], &["hostname"]);
+    assert!(name.trim().len() == 12 && name.trim().bytes().all(|b| b.is_ascii_hexdigit()), "{name:?}");
+    assert_eq!(session.output_of(&["--hostname", "island"], &["hostname"]), "island\n");
+}
+
+#[test]
+fn run_ps() {
+    let session = session!();
+    let table = session.output_of(&[], &["ps", "aux"]);
+    let rows: Vec<_> = table.lines().skip(1).collect();
+    assert_eq!(rows.len(), 1, "{table}");
+    assert!(rows[0].trim_start().starts_with("1 "), "{table}");
+}
+
+#[test]
+fn the_runtime_in_use_is_the_one_asked_for() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sleep", "60"]);
+    assert_eq!(session.inspect(&name, "{{.HostConfig.Runtime}}"), "insula");
+    let id = session.inspect(&name, "{{.Id}}");
+    assert!(session.docker.state_root().join(id).exists(), "the state is where the shim told insula to keep it");
+    assert_eq!(session.inspect(&name, "{{.State.Status}}"), "running");
+}
+
+#[test]
+fn a_shared_network() {
+    let session = session!();
+    let app2 = session.detached("app2", &[], &["sleep", "60"]);
+    let app1 = session.detached("app1", &["--network", &format!("container:{app2}")], &["sleep", "60"]);
+    let (one, two) = (session.inside(&app1, LINKS), session.inside(&app2, LINKS));
+    assert_eq!(link(&one, "net"), link(&two, "net"));
+    for kind in ["pid", "mnt", "uts", "ipc"] {
+        assert_ne!(link(&one, kind), link(&two, kind));
+    }
+    let interfaces = session.inside(&app1, "ip addr");
+    assert_eq!(interfaces, session.inside(&app2, "ip addr"));
+    assert_eq!(interfaces.contains("eth0"), session.docker.bridge, "{interfaces}");
+    // Really one network: a server in the one, a client in the other.
+    session.ok(&["exec", "--detach", &app2, "sh", "-c", "echo answer | nc -l -p 7777 -s 127.0.0.1"]);
+    eventually("the answer through the shared loopback", || {
+        let output = session.docker(&["exec", &app1, "nc", "-w", "2", "127.0.0.1", "7777"]);
+        (output.text() == "answer").then_some(())
+    });
+}
+
+#[test]
+fn a_network_between_containers() {
+    let session = session!();
+    if !session.docker.bridge {
+        skip!("dockerd cannot make a bridge here");
+    }
+    let server = session.detached("server", &[], &["sh", "-c", "while :; do echo answer | nc -l -p 80; done"]);
+    let address = session.inspect(&server, "{{.NetworkSettings.IPAddress}}");
+    eventually("the answer through the bridge", || {
+        (session.run(&[], &["nc", "-w", "2", &address, "80"]).text() == "answer").then_some(())
+    });
+}
+
+#[test]
+fn a_shared_pid_namespace() {
+    let session = session!();
+    let app2 = session.detached("app2", &[], &["sleep", "64"]);
+    let app1 = session.detached("app1", &["--pid", &format!("container:{app2}")], &["sleep", "65"]);
+    let (one, two) = (session.inside(&app1, LINKS), session.inside(&app2, LINKS));
+    assert_eq!(link(&one, "pid"), link(&two, "pid"));
+    for kind in ["net", "mnt", "uts", "ipc"] {
+        assert_ne!(link(&one, kind), link(&two, kind));
+    }
+    let processes = session.inside(&app1, "ps");
+    assert!(processes.contains("sleep 64") && processes.contains("sleep 65"), "{processes}");
+}
+
+#[test]
+fn a_shared_ipc_namespace() {
+    let session = session!();
+    let app2 = session.detached("app2", &["--ipc", "shareable"], &["sleep", "60"]);
+    let app1 = session.detached("app1", &["--ipc", &format!("container:{app2}")], &["sleep", "60"]);
+    let (one, two) = (session.inside(&app1, LINKS), session.inside(&app2, LINKS));
+    assert_eq!(link(&one, "ipc"), link(&two, "ipc"));
+    for kind in ["net", "mnt", "uts", "pid"] {
+        assert_ne!(link(&one, kind), link(&two, kind));
+    }
+    session.inside(&app2, "echo shared > /dev/shm/file");
+    assert_eq!(session.inside(&app1, "cat /dev/shm/file"), "shared");
+}
+
+#[test]
+fn namespaces_of_the_host() {
+    let session = session!();
+    let options = ["--network", "host", "--pid", "host", "--ipc", "host", "--uts", "host"];
+    let links = session.output_of(&options, &["sh", "-c", LINKS]);
+    let apart = session.output_of(&[], &["sh", "-c", LINKS]);
+    for kind in ["net", "pid", "ipc", "uts"] {
+        assert_ne!(link(&links, kind), link(&apart, kind), "{kind}");
+    }
+    let again = session.output_of(&options, &["sh", "-c", LINKS]);
+    for kind in ["net", "pid", "ipc", "uts"] {
+        assert_eq!(link(&links, kind), link(&again, kind), "{kind}");
+    }
+    assert_ne!(link(&links, "mnt"), link(&again, "mnt"));
+}
+
+#[test]
+fn exec() {
+    let session = session!();
+    let name = session.detached("a", &["--env", "FROM=run"], &["sleep", "60"]);
+    assert_eq!(session.inside(&name, "echo $FROM; cat /proc/1/cmdline | tr '\\0' ' '"), "run\nsleep 60");
+    assert_eq!(session.inside(&name, LINKS), session.inside(&name, &LINKS.replace("self", "1")));
+    assert_eq!(session.docker(&["exec", &name, "sh", "-c", "exit 42"]).code(), 42);
+    assert_eq!(session.docker(&["exec", &name, "nosuch"]).code(), 127);
+    assert_eq!(session.docker(&["exec", &name, "/etc/passwd"]).code(), 126);
+    let options = ["exec", "--user", "1000:1001", "--workdir", "/tmp", "--env", "A=1", &name, "sh", "-c", "id -u; id -g; pwd; echo $A"];
+    assert_eq!(session.ok(&options), "1000\n1001\n/tmp\n1");
+    let input = session.lab.command(session.docker.client).args(["--host", &session.docker.host]);
+    let output = input.args(["exec", "--interactive", &name, "cat"]).stdin_text("through exec\n").ok();
+    assert_eq!(output.stdout, "through exec\n");
+}
+
+#[test]
+fn exec_without_the_client() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sleep", "60"]);
+    session.ok(&["exec", "--detach", &name, "sh", "-c", "echo made > /tmp/made"]);
+    eventually("the detached command", || {
+        let output = session.docker(&["exec", &name, "cat", "/tmp/made"]);
+        (output.text() == "made").then_some(())
+    });
+}
+
+/// Runs `docker <words>` on a terminal.
+fn on_a_terminal(session: &Session, words: &[&str]) -> (Terminal, insula_tests::Background) {
+    let (terminal, slave) = Terminal::new(30, 90);
+    let client = session.lab.command("setsid").args(["--wait", "--ctty", session.docker.client]);
+    let client = client.args(["--host", &session.docker.host]).args(words).stdin(slave.stdio());
+    (terminal, client.output_to(|| slave.stdio()))
+}
+
+#[test]
+fn an_interactive_terminal() {
+    let session = session!();
+    let words = ["run", "--rm", "--interactive", "--tty", "--runtime", "insula", "alpine", "sh"];
+    let (mut terminal, client) = on_a_terminal(&session, &words);
+    terminal.write("tty; echo sum-$((40+2))\n");
+    let seen = terminal.read_until("sum-42");
+    assert!(seen.contains("/dev/pts/0"), "{seen:?}");
+    // The client sets the size right after the start.
+    eventually("the terminal's size to be passed on", || {
+        terminal.write("echo size-$(stty size | tr ' ' x)-end\n");
+        let seen = terminal.read_until("x");
+        let seen = seen.clone() + &terminal.read_until("-end\r");
+        seen.contains("size-30x90").then_some(())
+    });
+    terminal.write("exit 7\n");
+    client.wait().assert_code(7);
+}
+
+#[test]
+fn an_interactive_exec() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sleep", "60"]);
+    let (mut terminal, client) = on_a_terminal(&session, &["exec", "--interactive", "--tty", &name, "sh"]);
+    terminal.write("tty; echo sum-$((40+2))\n");
+    assert!(terminal.read_until("sum-42").contains("/dev/pts/0"));
+    terminal.write("exit 3\n");
+    client.wait().assert_code(3);
+}
+
+/// Answers signals with words, and ends with 5 at SIGTERM.
+const TRAPS: &str = "trap 'echo got-usr1' USR1; trap 'echo got-term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+
+#[track_caller]
+fn await_log(session: &Session, name: &str, text: &str) {
+    eventually(text, || session.ok(&["logs", name]).contains(text).then_some(()));
+}
+
+#[test]
+fn stop() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sh", "-c", TRAPS]);
+    await_log(&session, &name, "ready");
+    session.ok(&["stop", &name]);
+    assert_eq!(session.inspect(&name, "{{.State.Status}} {{.State.ExitCode}}"), "exited 5");
+    await_log(&session, &name, "got-term");
+    // One that does not listen is killed after the time-out.
+    let name = session.detached("b", &[], &["sleep", "60"]);
+    session.ok(&["stop", "--time", "1", &name]);
+    assert_eq!(session.inspect(&name, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+}
+
+#[test]
+fn kill() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sh", "-c", TRAPS]);
+    await_log(&session, &name, "ready");
+    session.ok(&["kill", "--signal", "USR1", &name]);
+    await_log(&session, &name, "got-usr1");
+    assert_eq!(session.inspect(&name, "{{.State.Status}}"), "running");
+    session.ok(&["kill", &name]);
+    assert_eq!(session.ok(&["wait", &name]), "137");
+    assert_eq!(session.inspect(&name, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+}
+
+#[test]
+fn logs() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sh", "-c", "echo out; echo err >&2; exit 3"]);
+    assert_eq!(session.ok(&["wait", &name]), "3");
+    let output = session.docker(&["logs", &name]);
+    assert_eq!((&*output.stdout, &*output.stderr), ("out\n", "err\n"));
+}
+
+#[test]
+fn exit_codes() {
+    let session = session!();
+    for code in [0, 1, 42, 255] {
+        assert_eq!(session.run(&[], &["sh", "-c", &format!("exit {code}")]).code(), code);
+    }
+    let missing = session.run(&[], &["nosuch"]);
+    assert_eq!(missing.code(), 127, "{missing}");
+    missing.says(&["executable file not found in $PATH"]);
+    let forbidden = session.run(&[], &["/etc/passwd"]);
+    assert_eq!(forbidden.code(), 126, "{forbidden}");
+    forbidden.says(&["permission denied"]);
+    let name = session.detached("a", &[], &["sh", "-c", "exit 42"]);
+    session.ok(&["wait", &name]);
+    assert_eq!(session.inspect(&name, "{{.State.ExitCode}}"), "42");
+}
+
+#[test]
+fn restart() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sh", "-c", "echo started; sleep 60"]);
+    await_log(&session, &name, "started");
+    session.ok(&["restart", "--time", "0", &name]);
+    eventually("the second start", || (session.ok(&["logs", &name]).matches("started").count() == 2).then_some(()));
+    session.ok(&["stop", "--time", "0", &name]);
+    session.ok(&["start", &name]);
+    assert_eq!(session.inspect(&name, "{{.State.Status}}"), "running");
+}
+
+#[test]
+fn read_only() {
+    let session = session!();
+    let script = "touch /made 2>&1; touch /tmp/made && echo tmp";
+    let output = session.run(&["--read-only", "--tmpfs", "/tmp:size=1m"], &["sh", "-c", script]);
+    assert_eq!(output.stdout, "touch: /made: Read-only file system\ntmp\n", "{output}");
+}
+
+#[test]
+fn capabilities() {
+    let session = session!();
+    let sets = ["sh", "-c", "grep Cap /proc/self/status"];
+    let dropped = session.output_of(&["--cap-drop", "ALL"], &sets);
+    let none = "0000000000000000";
+    assert_eq!(dropped, format!("CapInh:\t{none}\nCapPrm:\t{none}\nCapEff:\t{none}\nCapBnd:\t{none}\nCapAmb:\t{none}\n"));
+    let one = session.output_of(&["--cap-drop", "ALL", "--cap-add", "NET_RAW"], &sets);
+    assert!(one.contains("CapEff:\t0000000000002000"), "{one}");
+    let default = session.output_of(&[], &sets);
+    assert!(default.contains("CapEff:\t00000000a80425fb"), "{default}");
+}
+
+#[test]
+fn users() {
+    let session = session!();
+    assert_eq!(session.output_of(&["--user", "1000:1001"], &["sh", "-c", "id -u; id -g"]), "1000\n1001\n");
+    assert_eq!(session.output_of(&["--user", "nobody"], &["id", "-u"]), "65534\n");
+    assert_eq!(session.output_of(&["--user", "5", "--group-add", "77"], &["id", "-G"]), "0 77\n");
+}
+
+#[test]
+fn memory() {
+    let session = session!();
+    let options = ["--memory", "32m", "--memory-swap", "32m"];
+    let name = session.detached("a", &options, &["sleep", "60"]);
+    let limit = session.inside(&name, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true");
+    assert_eq!(limit, "33554432");
+    let name = session.detached("b", &options, &["tail", "/dev/zero"]);
+    assert_eq!(session.ok(&["wait", &name]), "137");
+    assert_eq!(session.inspect(&name, "{{.State.OOMKilled}}"), "true");
+}
+
+#[test]
+fn process_limit() {
+    let session = session!();
+    let limit = session.output_of(&["--pids-limit", "9"], &["sh", "-c", "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null || true"]);
+    assert_eq!(limit, "9\n");
+    let output = session.run(&["--pids-limit", "4"], &["sh", "-c", "sleep 9 & sleep 9 & echo two; sleep 9 & sleep 9 & echo never"]);
+    assert!(output.stdout.contains("two") && !output.stdout.contains("never"), "{output}");
+}
+
+#[test]
+fn processors() {
+    let session = session!();
+    let script = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null; grep Cpus_allowed_list /proc/self/status";
+    let seen = session.output_of(&["--cpus", "0.5", "--cpuset-cpus", "0"], &["sh", "-c", script]);
+    assert!(seen.starts_with("50000"), "{seen}");
+    assert!(seen.ends_with("Cpus_allowed_list:\t0\n"), "{seen}");
+}
+
+#[test]
+fn volumes() {
+    let session = session!();
+    // In the daemon's directory: its mount namespace does not have the lab's.
+    let source = session.docker.daemon.directory().join(format!("{}-volume", session.lab.name()));
+    fs::create_dir(&source).expect("make a directory");
+    fs::write(source.join("file"), "host\n").expect("write a file");
+    let (writable, read_only) = (format!("{}:/rw", source.display()), format!("{}:/ro:ro", source.display()));
+    let script = "cat /rw/file; echo back > /rw/back; touch /ro/x || echo refused";
+    let seen = session.output_of(&["--volume", &writable, "--volume", &read_only], &["sh", "-c", script]);
+    assert_eq!(seen, "host\nrefused\n");
+    assert_eq!(fs::read_to_string(source.join("back")).expect("written"), "back\n");
+}
+
+#[test]
+fn further_options() {
+    let session = session!();
+    let options = ["--workdir", "/usr/bin", "--env", "A=b", "--ulimit", "nofile=99:100", "--security-opt", "no-new-privileges", "--oom-score-adj", "300"];
+    let script = "pwd; echo $A; ulimit -n; grep NoNewPrivs /proc/self/status; cat /proc/self/oom_score_adj";
+    assert_eq!(session.output_of(&options, &["sh", "-c", script]), "/usr/bin\nb\n99\nNoNewPrivs:\t1\n300\n");
+    let options = ["--sysctl", "net.ipv4.ip_forward=1", "--shm-size", "1m", "--device", "/dev/zero:/dev/mine:r"];
+    let script = "cat /proc/sys/net/ipv4/ip_forward; grep ' /dev/shm ' /proc/mounts | grep -o size=1024k; head -c 1 /dev/mine | wc -c";
+    assert_eq!(session.output_of(&options, &["sh", "-c", script]), "1\nsize=1024k\n1\n");
+    assert_eq!(session.output_of(&["--network", "none"], &["sh", "-c", "ls /sys/class/net | grep -c eth || true"]), "0\n");
+    let init = session.run(&["--init"], &["sh", "-c", "cat /proc/1/comm"]);
+    assert!(init.code() != 0 || init.stdout.contains("init"), "{init}");
+}
+
+#[test]
+fn privileged() {
+    let session = session!();
+    let script = "grep -E 'CapBnd|Seccomp:' /proc/self/status; mount -t tmpfs x /mnt && echo mounted; ls /dev/loop* /dev/kmsg 2>/dev/null | head -1 | wc -l";
+    let seen = session.output_of(&["--privileged"], &["sh", "-c", script]);
+    assert!(seen.contains("Seccomp:\t0") && seen.contains("mounted"), "{seen}");
+}
+
+#[test]
+fn dockers_default_seccomp_profile() {
+    let session = session!();
+    let script = "grep Seccomp: /proc/self/status; unshare -U true 2>&1; mount -t tmpfs x /mnt 2>&1; echo end";
+    let seen = session.output_of(&[], &["sh", "-c", script]);
+    assert!(seen.starts_with("Seccomp:\t2\n") && seen.ends_with("end\n"), "{seen}");
+    assert!(seen.contains("Operation not permitted") || seen.contains("denied"), "{seen}");
+    let unconfined = session.output_of(&["--security-opt", "seccomp=unconfined"], &["grep", "Seccomp:", "/proc/self/status"]);
+    assert_eq!(unconfined, "Seccomp:\t0\n");
+}
+
+#[test]
+fn cgroup_namespaces() {
+    let session = session!();
+    let own = session.output_of(&["--cgroupns", "private"], &["cat", "/proc/self/cgroup"]);
+    assert!(own.lines().all(|line| line.ends_with(":/")), "{own}");
+    let host = session.output_of(&["--cgroupns", "host"], &["cat", "/proc/self/cgroup"]);
+    assert!(host.contains(&session.docker.daemon.cgroup()), "{host}");
+}
+
+#[test]
+fn copies_and_commits() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sleep", "60"]);
+    let file = session.lab.write("file", "copied\n");
+    session.ok(&["cp", file.to_str().expect("paths are text"), &format!("{name}:/tmp/file")]);
+    assert_eq!(session.inside(&name, "cat /tmp/file"), "copied");
+    let back = session.lab.path("back");
+    session.ok(&["cp", &format!("{name}:/tmp/file"), back.to_str().expect("paths are text")]);
+    assert_eq!(fs::read_to_string(back).expect("copied back"), "copied\n");
+}
+
+#[test]
+fn top_lists_the_processes() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sh", "-c", "sleep 66 & sleep 67; true"]);
+    eventually("both processes", || {
+        let table = session.ok(&["top", &name]);
+        (table.contains("sleep 66") && table.contains("sleep 67")).then_some(())
+    });
+}
+
+#[test]
+fn the_daemon_knows_the_runtime() {
+    let session = session!();
+    let runtimes = parse_json(session.ok(&["info", "--format", "{{json .Runtimes}}"]));
+    let path = runtimes["insula"]["path"].as_str().expect("the runtime is listed");
+    assert_eq!(path, runtime().to_str().expect("paths are text"));
+}
+
+#[test]
+fn many_containers_at_once() {
+    let session = session!();
+    let names: Vec<_> = (0..10).map(|number| session.detached(&format!("n{number}"), &[], &["sleep", "60"])).collect();
+    let mut links: Vec<_> = names.iter().map(|name| link(&session.inside(name, LINKS), "pid").to_owned()).collect();
+    links.sort();
+    links.dedup();
+    assert_eq!(links.len(), 10, "each has its own");
+}
+
+#[test]
+fn short_containers_in_the_foreground() {
+    let session = session!();
+    for _ in 0..10 {
+        assert_eq!(session.output_of(&[], &["echo", "said"]), "said\n", "no output is lost");
+    }
+}

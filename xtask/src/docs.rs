@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Completions and man pages, from insula's own table of commands.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use insula_cli::COMMANDS;
+use insula_cli::completion::{Shell, render};
+
+use crate::Outcome;
+use crate::man;
+use crate::shell::target;
+
+/// Where each shell looks for the file of that name.
+const COMPLETIONS: [(Shell, &str); 3] = [
+    (Shell::Bash, "completions/bash/insula"),
+    (Shell::Zsh, "completions/zsh/_insula"),
+    (Shell::Fish, "completions/fish/insula.fish"),
+];
+
+/// `cargo xtask completions`
+pub(crate) fn completions(_args: &[String]) -> Outcome {
+    for (shell, name) in COMPLETIONS {
+        write(name, &render(shell))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `cargo xtask man`
+pub(crate) fn man_pages(_args: &[String]) -> Outcome {
+    write("man/insula.8", &man::overview())?;
+    for command in COMMANDS {
+        write(&format!("man/insula-{}.8", command.name), &man::page(command))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `cargo xtask dist-docs`
+pub(crate) fn all(args: &[String]) -> Outcome {
+    completions(args)?;
+    man_pages(args)
+}
+
+fn write(name: &str, text: &str) -> Result<(), String> {
+    let path = target().join("dist").join(name);
+    let fail = |error| format!("{}: {error}", path.display());
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
+    std::fs::write(&path, text).map_err(fail)?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

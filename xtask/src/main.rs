@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The developers' door: `cargo xtask TASK`.
+
+use std::process::ExitCode;
+
+mod bench;
+mod demo;
+mod docs;
+mod lint;
+mod man;
+mod setup;
+mod shell;
+mod test;
+
+/// A task: its name, what follows it, what it does, and the function.
+type Task = (&'static str, &'static str, &'static str, fn(&[String]) -> Outcome);
+
+/// What a task ends with: an exit code, or why it could not go on.
+type Outcome = Result<ExitCode, String>;
+
+const TASKS: &[Task] = &[
+    ("demo", "", "show what insula does, on this machine", demo::run),
+    ("setup", "", "install what tests and benchmarks need (packages.apt)", setup::run),
+    ("test", "[NAME...] [-- FILTER...]", "set up, build and run all tests, or those of the named groups", test::run),
+    ("lint", "", "formatting, clippy, house rules, licences", lint::run),
+    ("bench", "[ARG...]", "measure insula beside its peers", |args| Ok(bench::run(args))),
+    ("completions", "", "write shell completions to target/dist", docs::completions),
+    ("man", "", "write man pages to target/dist", docs::man_pages),
+    ("dist-docs", "", "both of them", docs::all),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let task = args.first().and_then(|name| TASKS.iter().find(|task| task.0 == name));
+    let Some((name, _, _, function)) = task else {
+        return usage(args.first().map(String::as_str));
+    };
+    match function(&args[1..]) {
+        Ok(code) => code,
+        Err(reason) => {
+            eprintln!("cargo xtask {name}: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Lists the tasks; an error if something else was asked for.
+fn usage(asked: Option<&str>) -> ExitCode {
+    let help = matches!(asked, None | Some("help" | "-h" | "--help"));
+    let mut text = String::from("usage: cargo xtask TASK\n\n");
+    for (name, arguments, summary, _) in TASKS {
+        let call = [*name, *arguments].join(" ");
+        text.extend([&format!("  {call:<32} "), *summary, "\n"]);
+    }
+    if help {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    eprint!("cargo xtask: no task {:?}\n{text}", asked.unwrap_or_default());
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn task_names_are_unique() {
+        for (index, task) in TASKS.iter().enumerate() {
+            assert!(TASKS[index + 1..].iter().all(|other| other.0 != task.0), "{} twice", task.0);
+        }
+    }
+}
