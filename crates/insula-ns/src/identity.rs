@@ -87,6 +87,12 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Kind and inode of a namespace as procfs and [`Identity`] write them: `net:[4026531840]`.
+pub fn parse(text: &str) -> Option<(Kind, u64)> {
+    let (name, rest) = text.split_once(":[")?;
+    Some((Kind::from_proc_name(name)?, rest.strip_suffix(']')?.parse().ok()?))
+}
+
 /// Identities of all eight namespaces of the caller, without ids; `None` for kinds that this kernel lacks.
 pub fn all_of_self() -> Result<PerKind<Option<Identity>>> {
     all_below(CWD, "/proc/thread-self/ns")

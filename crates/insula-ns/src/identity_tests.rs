@@ -65,3 +65,11 @@ fn displayed_as_procfs_does() {
     assert_eq!(identity.to_string(), "net:[4026531840]");
     assert_eq!(format!("{identity:>18}"), "  net:[4026531840]");
 }
+
+#[test]
+fn texts_name_kind_and_inode() {
+    assert_eq!(parse("net:[4026531840]"), Some((Kind::NETWORK, 4_026_531_840)));
+    for other in ["socket:[12]", "net:[12", "net:12", "network:[12]", "net:[x]", "/dev/null", ""] {
+        assert_eq!(parse(other), None, "{other}");
+    }
+}

@@ -11,7 +11,6 @@ use rustix::io::{Errno, read};
 use rustix::path::Arg;
 
 use crate::identity::open_at;
-use crate::kind::Kind;
 
 /// Opens directory `path` below `dir` only to look up names in it: no read permission is needed.
 pub(crate) fn place(dir: BorrowedFd<'_>, path: impl Arg) -> Result<OwnedFd, Errno> {
@@ -70,24 +69,10 @@ pub(crate) fn bytes(dir: BorrowedFd<'_>, path: impl Arg, buffer: &mut [u8]) -> O
     Some(length)
 }
 
-/// Kind and inode of a namespace from the text of its link or the root of its mount: `net:[4026531840]`.
-pub(crate) fn parse_link(text: &str) -> Option<(Kind, u64)> {
-    let (name, rest) = text.split_once(":[")?;
-    Some((Kind::from_proc_name(name)?, rest.strip_suffix(']')?.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rustix::fs::CWD;
-
-    #[test]
-    fn links_name_kind_and_inode() {
-        assert_eq!(parse_link("net:[4026531840]"), Some((Kind::NETWORK, 4_026_531_840)));
-        for other in ["socket:[12]", "net:[12", "net:12", "network:[12]", "net:[x]", "/dev/null", ""] {
-            assert_eq!(parse_link(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn lists_and_reads_what_is_there() {

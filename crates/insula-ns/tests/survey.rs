@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use insula_ns::containers::Known;
 use insula_ns::render;
 use insula_ns::survey::{Entry, Keeper, Scope, Selection, Survey};
 use insula_ns::{Identity, Kind};
@@ -130,6 +131,33 @@ fn a_survey_of_processes_is_part_of_the_whole() {
     let mine = part.select(&Selection { pid: Some(me), ..Selection::default() });
     assert_eq!(mine.namespaces.len(), Kind::all().len());
     assert!(mine.namespaces.iter().all(|entry| entry.own));
+}
+
+#[test]
+fn a_known_container_is_found_with_its_namespaces() {
+    let mut inside = Command::new("unshare").args(["--uts", "sleep", "60"]).spawn().unwrap();
+    let pid = inside.id() as i32;
+    let own = Identity::of_self(Kind::UTS).unwrap();
+    let known = [Known { id: "probe", pid, cgroup: None }, Known { id: "ended", pid: i32::MAX, cgroup: None }];
+    let mut survey = Survey::default();
+    for _ in 0..500 {
+        survey = Survey::of_host(Scope::Processes, &known).unwrap();
+        let probe = survey.container("probe").map(|index| &survey.containers[index]);
+        if probe.is_some_and(|probe| !probe.namespaces[Kind::UTS].unwrap().same_object(&own)) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    inside.kill().unwrap();
+    inside.wait().unwrap();
+    let index = survey.container("probe").unwrap();
+    let probe = &survey.containers[index];
+    assert_eq!((probe.engine, probe.pid, probe.processes), ("insula", pid, 1));
+    let uts = survey.find(&probe.namespaces[Kind::UTS].unwrap()).unwrap();
+    assert_eq!((uts.own, &uts.pids[..], &uts.containers[..]), (false, &[pid][..], &[index][..]));
+    assert!(survey.find(&probe.namespaces[Kind::NETWORK].unwrap()).unwrap().own);
+    assert!(survey.container("ended").is_none());
+    assert!(render::svg(&survey).contains(">probe</text>"));
 }
 
 /// What lsns lists: type and inode.

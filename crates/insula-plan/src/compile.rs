@@ -77,6 +77,8 @@ pub struct Plan {
     pub clone_flags: u64,
     /// That clone3(2) also places the process in its version 2 group.
     pub born_in_cgroup: bool,
+    /// Ids are mapped, and the process is root of its user namespace, before it becomes init.
+    pub mapped_first: bool,
     /// An intermediate process enters the namespaces and forks init.
     pub staged: bool,
     /// What init (and before it the intermediate process) does, in order.

@@ -24,8 +24,8 @@ pub struct Facts {
     pub apparmor: bool,
     /// Whether SELinux is on, where a label is asked for.
     pub selinux: bool,
-    /// The caller's soft limit on open files, for `LISTEN_FDS`-like checks.
-    pub listen_fds: u32,
+    /// setgroups(2) is forbidden in the caller's user namespace, and so in every one below it.
+    pub setgroups_denied: bool,
 }
 
 /// What a namespace path led to.

@@ -230,11 +230,8 @@ pub(crate) fn enter(planner: &mut Planner<'_>) -> Result<()> {
 fn direct(planner: &mut Planner<'_>, flags: u64) {
     planner.plan.clone_flags = flags;
     planner.plan.born_in_cgroup = planner.facts.cgroup.born;
-    if flags & Kind::USER.namespace().clone_flag != 0 {
-        let field = Field::At("/linux/uidMappings");
-        planner.step(Phase::Enter, field, Step::Ask { part: Part::Maps as u32 });
-        planner.step(Phase::Enter, field, Step::BecomeRoot {});
-    }
+    // Mapped before init is executed: execve by an id that the namespace does not know gives all capabilities up.
+    planner.plan.mapped_first = flags & Kind::USER.namespace().clone_flag != 0;
     planner.step(Phase::Enter, Field::None, Step::Undumpable {});
 }
 

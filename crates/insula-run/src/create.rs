@@ -8,6 +8,7 @@ use crate::launch::{Host, Launch, Log};
 use crate::maps;
 use crate::prepare::{Sources, fill};
 use crate::record::{Record, Status};
+use crate::share::Pinned;
 use crate::spawn::Place;
 use crate::store::{CONFIG, Home, Root};
 use crate::{file, foreground, verify};
@@ -25,7 +26,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, OFlags};
 
 /// What `create` and `run` are told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Request<'a> {
     /// The container's id, valid.
     pub id: &'a str,
@@ -39,6 +40,8 @@ pub struct Request<'a> {
     pub serve_terminal: bool,
     /// What the plan needs.
     pub options: Options,
+    /// Namespaces that are open already, instead of by the document's path.
+    pub pinned: Pinned,
     /// When it is created: RFC 3339.
     pub created: String,
 }
@@ -65,7 +68,7 @@ pub struct Container {
 /// Whatever failed. Nothing is left behind: no process, mount, cgroup or state.
 pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>, log: &dyn Log) -> Result<Container> {
     check_terminal(spec, request)?;
-    let (joins, join_facts) = gather::joins(spec)?;
+    let (joins, join_facts) = gather::joins(spec, &request.pinned)?;
     let layout = Layout::probe()?;
     let hierarchies = gather::hierarchies(&layout);
     let mut facts = gather::facts(spec, request.bundle);
@@ -122,6 +125,10 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     let mut host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless };
     let made = (|| {
         host.oom_score(&launch)?;
+        if plan.mapped_first {
+            maps::write_ids(launch.directory.as_fd(), launch.child.pid, spec)?;
+            launch.go()?;
+        }
         launch.until_ready(&mut host, log)?;
         let namespaces = verify::namespaces(&plan, &facts, launch.directory.as_fd())?;
         let record = Record {
@@ -195,9 +202,13 @@ impl Drop for Making {
     }
 }
 
+/// An ordinary user, or root of a user namespace only: cgroups are then what somebody delegated, if anything.
 fn is_rootless(facts: &Facts) -> bool {
-    facts.euid != 0
+    facts.euid != 0 || !insula_ns::Identity::of_self(Kind::USER).is_ok_and(|own| own.ino == INITIAL_USER_NAMESPACE)
 }
+
+/// Inode of the initial user namespace (PROC_USER_INIT_INO, linux/proc_ns.h), the same on every kernel.
+const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// Absolute path of the root file system.
 fn rootfs(spec: &Spec<'_>, bundle: &str) -> String {

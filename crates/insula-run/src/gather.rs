@@ -10,7 +10,9 @@ use insula_ns::{Identity, Kind, PerKind};
 use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact};
 use insula_spec::Spec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::share::Pinned;
 use rustix::fs::CWD;
+use rustix::io::fcntl_dupfd_cloexec;
 
 /// The namespaces that the document joins, open.
 pub(crate) type Joins = PerKind<Option<OwnedFd>>;
@@ -20,7 +22,7 @@ pub(crate) type Joins = PerKind<Option<OwnedFd>>;
 pub(crate) const EXPECT: &str = "io.insula.namespace.";
 
 /// Opens what the document joins, and says how each relates to the caller and to the joined user namespace.
-pub(crate) fn joins(spec: &Spec<'_>) -> Result<(Joins, PerKind<Option<JoinFact>>)> {
+pub(crate) fn joins(spec: &Spec<'_>, pinned: &Pinned) -> Result<(Joins, PerKind<Option<JoinFact>>)> {
     let mut fds: Joins = PerKind::from_fn(|_| None);
     let mut facts: PerKind<Option<JoinFact>> = PerKind::from_fn(|_| None);
     for (index, entry) in spec.linux.namespaces.iter().enumerate() {
@@ -28,11 +30,15 @@ pub(crate) fn joins(spec: &Spec<'_>) -> Result<(Joins, PerKind<Option<JoinFact>>
         let Some(path) = entry.path.as_ref().filter(|path| !path.is_empty()) else { continue };
         // An unknown type is the plan's to refuse.
         let Ok(kind) = Kind::from_spec_name(&entry.kind) else { continue };
-        let fd = insula_ns::open_path_as(path, kind).map_err(|e| e.field(pointer.clone()))?;
+        let fd = match &pinned[kind] {
+            // Taken as it is: whoever opened it knows more than a path could say.
+            Some(fd) => fcntl_dupfd_cloexec(fd, 3).map_err(|e| Error::kernel(e.raw_os_error(), "hold a namespace"))?,
+            None => insula_ns::open_path_as(path, kind).map_err(|e| e.field(pointer.clone()))?,
+        };
         let identity = Identity::of_fd(fd.as_fd(), kind).map_err(|e| e.field(pointer.clone()))?;
         expected(spec, kind, &identity, &pointer, path)?;
         let own = Identity::of_self(kind).is_ok_and(|own| own.same_object(&identity));
-        if own && !path.starts_with("/proc/self/") && !path.starts_with("/proc/thread-self/") && kind != Kind::USER {
+        if own && pinned[kind].is_none() && !path.starts_with("/proc/self/") && !path.starts_with("/proc/thread-self/") && kind != Kind::USER {
             suspicious(kind, path, &pointer, &identity)?;
         }
         let owner = insula_ns::identity::owner(fd.as_fd())?.map(|(_, owner)| owner);
@@ -127,6 +133,8 @@ pub(crate) fn facts(spec: &Spec<'_>, bundle: &str) -> Facts {
         euid: rustix::process::geteuid().as_raw(),
         egid: rustix::process::getegid().as_raw(),
         bundle: String::from(bundle),
+        // Asked only where it can be so: in a user namespace that an ordinary user made.
+        setgroups_denied: !spec.linux.uid_mappings.is_empty() && on("/proc/self/setgroups", "deny"),
         uptime: if spec.linux.time_offsets.is_empty() { 0 } else { uptime() },
         apparmor: asks(process.and_then(|p| p.apparmor_profile.as_ref()))
             && on("/sys/module/apparmor/parameters/enabled", "Y"),

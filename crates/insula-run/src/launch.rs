@@ -80,7 +80,7 @@ impl<'p> Launch<'p> {
         let image = Image::new(&steps)?;
         let cgroup = cgroup.filter(|_| plan.born_in_cgroup);
         let (pid, pidfd) = match clone3(plan.clone_flags, cgroup).map_err(|e| clone_failed(plan, e))? {
-            Cloned::Child => become_init(&image),
+            Cloned::Child => become_init(&image, plan.mapped_first.then(|| (ours.as_fd(), theirs.as_fd()))),
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };
         let child = Handle { pid, pidfd };
@@ -237,7 +237,17 @@ impl<'p> Launch<'p> {
 const SOCKET: Fd = Fd(u32::MAX - 1);
 
 /// In the child: a clean slate of signals, then init's program.
-fn become_init(image: &Image) -> ! {
+fn become_init(image: &Image, map_first: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> ! {
+    if let Some((ours, socket)) = map_first {
+        // Should the host side die instead of mapping ids, the connection ends, and this process with it: it must not
+        // hold the other end itself.
+        insula_sys::memory::close(ours);
+        let mut word = [0];
+        let go = matches!(rustix::net::recv(socket, &mut word, RecvFlags::empty()), Ok((1, _)) if word[0] == GO);
+        if !go || insula_sys::credentials::set_gid(0).is_err() || insula_sys::credentials::set_uid(0).is_err() {
+            insula_sys::process::exit(255);
+        }
+    }
     for signal in 1..=64 {
         // SIGKILL and SIGSTOP refuse; ignored ones would stay ignored through execve.
         let _ = insula_sys::process::default_signal(signal);

@@ -26,10 +26,12 @@ mod launch;
 mod maps;
 mod prepare;
 pub mod record;
+pub mod share;
 pub mod spawn;
 pub mod start;
 pub mod status;
 pub mod store;
 mod verify;
+pub mod view;
 
 pub use launch::Log;

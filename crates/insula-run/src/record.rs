@@ -30,6 +30,24 @@ pub struct Held {
     pub id: Option<u64>,
 }
 
+impl Held {
+    /// Whether `identity` is this namespace. Ids decide where both have one.
+    pub fn is(&self, identity: &insula_ns::Identity) -> bool {
+        match (self.id, identity.id) {
+            (Some(one), Some(other)) => one == other,
+            _ => (self.dev, self.ino) == (identity.dev, identity.ino),
+        }
+    }
+
+    /// Whether both are the same namespace.
+    pub fn same(&self, other: &Self) -> bool {
+        match (self.id, other.id) {
+            (Some(one), Some(other)) => one == other,
+            _ => (self.dev, self.ino) == (other.dev, other.ino),
+        }
+    }
+}
+
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

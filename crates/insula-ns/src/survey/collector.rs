@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The collection under way: each namespace once, held open, so that no number can come to mean another one.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -126,9 +126,9 @@ impl Collector {
         self.found[index].entry.kept_by.push(keeper);
     }
 
-    /// Whether `fd` of this very process is one that the collection holds.
-    pub(super) fn holds(&self, fd: i32) -> bool {
-        self.found.iter().any(|found| found.fd.as_ref().is_some_and(|held| held.as_raw_fd() == fd))
+    /// The descriptors of this very process that the collection holds.
+    pub(super) fn held(&self) -> BTreeSet<i32> {
+        self.found.iter().filter_map(|found| found.fd.as_ref()).map(AsRawFd::as_raw_fd).collect()
     }
 
     fn note_own(&mut self) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Namespaces that a descriptor keeps: one of the namespace itself, or a socket that was made in it.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use insula_sys::nsfs;
@@ -11,9 +12,10 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pid
 
 use super::Keeper;
 use super::collector::Collector;
+use crate::identity;
 use crate::kind::Kind;
 use crate::open::namespace_at;
-use crate::procfs::{numbers, parse_link, place};
+use crate::procfs::{numbers, place};
 
 /// Looks at every descriptor of process `pid`, whose own network namespace is `network` of the collection.
 pub(super) fn scan(collector: &mut Collector, process: BorrowedFd<'_>, pid: i32, network: Option<usize>) {
@@ -21,6 +23,7 @@ pub(super) fn scan(collector: &mut Collector, process: BorrowedFd<'_>, pid: i32,
     let mut fds = Vec::with_capacity(64);
     numbers(process, c"fd", &mut fds);
     let ours = getpid().as_raw_nonzero().get() == pid;
+    let held = if ours { collector.held() } else { BTreeSet::new() };
     let mut pidfd = None;
     for fd in fds {
         let mut buffer = [core::mem::MaybeUninit::uninit(); 64];
@@ -32,8 +35,8 @@ pub(super) fn scan(collector: &mut Collector, process: BorrowedFd<'_>, pid: i32,
             {
                 collector.keep(index, Keeper::Socket { pid, fd });
             }
-        } else if let Some((kind, ino)) = parse_link(link)
-            && !(ours && collector.holds(fd))
+        } else if let Some((kind, ino)) = identity::parse(link)
+            && !held.contains(&fd)
         {
             let known = collector.position(ino);
             let opened = known.or_else(|| {

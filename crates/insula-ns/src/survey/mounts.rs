@@ -12,10 +12,10 @@ use rustix::io::Errno;
 
 use super::collector::Collector;
 use super::{Keeper, elsewhere};
-use crate::identity::{Identity, kind_of};
+use crate::identity::{self, Identity, kind_of};
 use crate::kind::Kind;
 use crate::open::open_path;
-use crate::procfs::{bytes, parse_link};
+use crate::procfs::bytes;
 
 /// A namespace file that is mounted.
 struct Bound {
@@ -77,7 +77,7 @@ fn by_statmount(ns: BorrowedFd<'_>) -> Result<Vec<Bound>, Errno> {
     for mount in mounts {
         // Any failure means that it was unmounted meanwhile.
         if let Ok(Some(status)) = nsfs::stat_mount(mount, id, nsfs::NSFS_MAGIC)
-            && let Some((kind, ino)) = parse_link(&status.root)
+            && let Some((kind, ino)) = identity::parse(&status.root)
         {
             bound.push(Bound { kind, dev: status.dev, ino, path: status.point });
         }
@@ -101,7 +101,7 @@ fn by_mountinfo(path: &str) -> Vec<Bound> {
 fn parse_mount(line: &str) -> Option<Bound> {
     let mut fields = line.split(' ').skip(2);
     let (major, minor) = fields.next()?.split_once(':')?;
-    let (kind, ino) = parse_link(fields.next()?)?;
+    let (kind, ino) = identity::parse(fields.next()?)?;
     let dev = makedev(major.parse().ok()?, minor.parse().ok()?);
     let path = unescape(fields.next()?);
     line.contains(" - nsfs ").then_some(Bound { kind, dev, ino, path })

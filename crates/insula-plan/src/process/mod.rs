@@ -189,7 +189,8 @@ fn user(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
         groups.extend_from_slice(&gid.to_le_bytes());
     }
     // An ordinary user with a map of a single group cannot call setgroups(2) any more.
-    let denied = planner.facts.euid != 0 && single(&linux.gid_mappings, planner.facts.egid);
+    let denied =
+        planner.facts.setgroups_denied || planner.facts.euid != 0 && single(&linux.gid_mappings, planner.facts.egid);
     if denied && !groups.is_empty() {
         return Err(Error::invalid(
             "/process/user/additionalGids",

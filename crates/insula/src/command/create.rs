@@ -11,6 +11,7 @@ use insula_error::{Error, Result};
 use insula_plan::Options;
 use insula_run::create::{Container, Request, create, poststart};
 use insula_run::foreground::{Console, wait};
+use insula_run::store::Root;
 use insula_run::{Log, delete, file};
 use insula_spec::Spec;
 use rustix::fs::CWD;
@@ -32,17 +33,17 @@ pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<
     if parsed.is_set("detach") {
         return Ok(0);
     }
-    stay(container, parsed.is_set("keep"), context)
+    stay(container, parsed.is_set("keep"), &context.make_root()?, context)
 }
 
 /// Waits for the process and, unless the container is to be kept, deletes what it leaves.
-pub(super) fn stay(container: Container, keep: bool, context: &Context<'_>) -> Result<i32> {
+pub(super) fn stay(container: Container, keep: bool, root: &Root, context: &Context<'_>) -> Result<i32> {
     let Container { home, child, signals, console, .. } = container;
     home.unlock();
     let status = wait(&child, &signals, console.map(Console::new))?;
     if !keep {
         // Somebody may have deleted it meanwhile; then there is nothing left to do.
-        if let Some(home) = context.root()?.map(|root| root.home(&home.id)).transpose()?.flatten() {
+        if let Some(home) = root.home(&home.id)? {
             delete::delete(home, true, context)?;
         }
     }

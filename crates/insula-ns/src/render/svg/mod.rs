@@ -77,6 +77,7 @@ fn draw(graph: &Graph<'_>) -> Scene {
     y = draw_list(&mut scene, y, "From the host", graph.host.iter().map(|shared| host_line(graph, shared)));
     y = draw_list(&mut scene, y, "Of no container", graph.others.iter().map(|index| other_line(graph.survey, *index)));
     scene.h = y + MARGIN - GAP;
+    scene.shrink(MARGIN);
     scene
 }
 
@@ -212,14 +213,9 @@ fn draw_rails(scene: &mut Scene, graph: &Graph<'_>, (x, y): (i32, i32), nodes: &
 fn draw_box(scene: &mut Scene, node: &Node<'_>, (x, y): (i32, i32)) {
     let container = node.container;
     let inner = BOX - 2 * PADDING;
-    let about = format!(
-        "{}, process {}, {}, {}",
-        container.engine,
-        container.pid,
-        count(container.processes, "process", "processes"),
-        plain(&container.id)
-    );
-    scene.area(Area { x, y, w: BOX, h: BOX_H }, "container", about.clone());
+    let processes = count(container.processes, "process", "processes");
+    let about = format!("{}, pid {}, {processes}", container.engine, container.pid);
+    scene.area(Area { x, y, w: BOX, h: BOX_H }, "container", format!("{about}, id {}", plain(&container.id)));
     scene.text((x + PADDING, y + PADDING), inner, NAME, "name", &plain(container.label()));
     let below = y + PADDING + line_height(NAME) + 3;
     scene.text((x + PADDING, below), inner, SMALL, "muted", &about);

@@ -71,6 +71,16 @@ impl Scene {
         self.shapes.push(Shape::Text { area, size, class, text: shown, title: String::new() });
     }
 
+    /// Takes away width that nothing uses, but for `margin`.
+    pub(super) fn shrink(&mut self, margin: i32) {
+        let right = self.shapes.iter().map(|shape| match shape {
+            Shape::Box { area, .. } | Shape::Text { area, .. } => area.x + area.w,
+            Shape::Line { from, to, .. } => from.0.max(to.0),
+            Shape::Dot { at, .. } => at.0,
+        });
+        self.w = self.w.min(right.max().unwrap_or(0) + margin);
+    }
+
     /// The SVG document, with `style` as its style sheet and `title` as what it is called.
     pub(super) fn svg(&self, style: &str, title: &str) -> String {
         let Self { w, h, shapes } = self;

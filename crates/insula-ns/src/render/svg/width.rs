@@ -18,8 +18,8 @@ const OTHER: u16 = 1100;
 
 /// Upper bound of the width of `text` in pixels, at font size `size`.
 pub(super) fn width(text: &str, size: i32) -> i32 {
-    let thousandths: i32 = text.chars().map(of).sum();
-    (thousandths * size + 999) / 1000
+    let thousandths: i32 = text.chars().map(|c| of(c, size)).sum();
+    (thousandths + 999) / 1000
 }
 
 /// As much of `text` as is at most `most` pixels wide, ending in an ellipsis if that is not all.
@@ -27,11 +27,11 @@ pub(super) fn fit(text: &str, size: i32, most: i32) -> String {
     if width(text, size) <= most {
         return text.into();
     }
-    let mut left = most * 1000 - of('…') * size;
+    let mut left = most * 1000 - of('…', size);
     let mut short: String = text
         .chars()
         .take_while(|c| {
-            left -= of(*c) * size;
+            left -= of(*c, size);
             left >= 0
         })
         .collect();
@@ -39,12 +39,12 @@ pub(super) fn fit(text: &str, size: i32, most: i32) -> String {
     short
 }
 
-fn of(c: char) -> i32 {
-    if c == '…' {
-        return 1000;
-    }
+/// Width of `c` in thousandths of a pixel. Hinting moves every character to a whole pixel, which may be the next one.
+fn of(c: char, size: i32) -> i32 {
     let index = (c as usize).wrapping_sub(0x20);
-    i32::from(ASCII.get(index).copied().unwrap_or(OTHER))
+    let relative = if c == '…' { 1000 } else { ASCII.get(index).copied().unwrap_or(OTHER) };
+    let exact = i32::from(relative) * size;
+    exact.max((exact + 500) / 1000 * 1000)
 }
 
 #[cfg(test)]
@@ -55,6 +55,7 @@ mod tests {
     fn widths_add_up() {
         assert_eq!(width("", 10), 0);
         assert_eq!(width("il", 100), 56);
+        assert_eq!(width("ss", 11), 12, "5.7 pixels each, 6 when hinted");
         assert_eq!(width("W", 100), 99);
         assert_eq!(width("容", 10), 11);
     }
