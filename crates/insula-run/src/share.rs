@@ -36,11 +36,6 @@ pub enum Choice<'a> {
 /// Namespaces that are open already and are to be joined as they are.
 pub type Pinned = PerKind<Option<OwnedFd>>;
 
-/// No namespace is pinned.
-pub fn none() -> Pinned {
-    PerKind::from_fn(|_| None)
-}
-
 /// What [`apply`] did.
 #[derive(Debug)]
 pub struct Applied {
@@ -57,7 +52,7 @@ pub struct Applied {
 /// `State` if a container cannot give the namespace: it is not there, has stopped, its init is another process now, or
 /// the namespace is not its own; then whose it is.
 pub fn apply(spec: &mut Spec<'_>, choices: &[(Kind, Choice<'_>)], root: Option<&Root>) -> Result<Applied> {
-    let mut applied = Applied { pinned: none(), left_out: Vec::new() };
+    let mut applied = Applied { pinned: Pinned::default(), left_out: Vec::new() };
     for (kind, choice) in choices {
         let path = match choice {
             Choice::Host => {

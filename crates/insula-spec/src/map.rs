@@ -45,6 +45,11 @@ impl<'a, V> Map<'a, V> {
         }
     }
 
+    /// Keeps only the entries whose key is `wanted`.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|(key, _)| wanted(key));
+    }
+
     /// A key that occurs twice.
     fn duplicate(&self) -> Option<&str> {
         let mut keys: Vec<&str> = self.0.iter().map(|(key, _)| &**key).collect();

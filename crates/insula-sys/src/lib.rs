@@ -14,4 +14,5 @@ pub mod memory;
 pub mod mount;
 pub mod network;
 pub mod nsfs;
+pub mod pidfs;
 pub mod process;

@@ -6,11 +6,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_cli::Parsed;
+use insula_cli::share::Share;
 use insula_cli::time::rfc3339_nano;
 use insula_error::{Error, Result};
+use insula_ns::Kind;
 use insula_plan::Options;
 use insula_run::create::{Container, Request, create, poststart};
 use insula_run::foreground::{Console, wait};
+use insula_run::share::{self, Choice, Pinned};
 use insula_run::store::Root;
 use insula_run::{Log, delete, file};
 use insula_spec::Spec;
@@ -19,16 +22,16 @@ use rustix::fs::CWD;
 /// `create`
 pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
     let (bundle, config) = read(parsed)?;
-    let spec = document(&config, context)?;
-    make(parsed, context, &bundle, &config, &spec, false)?;
+    let (spec, pinned) = document(parsed, &config, context)?;
+    make(parsed, context, &bundle, &config, &spec, pinned, false)?;
     Ok(0)
 }
 
 /// `run`
 pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
     let (bundle, config) = read(parsed)?;
-    let spec = document(&config, context)?;
-    let container = make(parsed, context, &bundle, &config, &spec, true)?;
+    let (spec, pinned) = document(parsed, &config, context)?;
+    let container = make(parsed, context, &bundle, &config, &spec, pinned, true)?;
     poststart(&spec, &container.record, context)?;
     if parsed.is_set("detach") {
         return Ok(0);
@@ -51,7 +54,7 @@ pub(super) fn stay(container: Container, keep: bool, root: &Root, context: &Cont
 }
 
 /// The bundle's absolute path and the text of its document, read once.
-fn read(parsed: &Parsed<'_>) -> Result<(String, Vec<u8>)> {
+pub(super) fn read(parsed: &Parsed<'_>) -> Result<(String, Vec<u8>)> {
     let bundle = absolute(parsed.flag("bundle").unwrap_or("."));
     let path = format!("{bundle}/config.json");
     let config = file::read(CWD, &path, insula_spec::MAX_DOCUMENT, "read the bundle's document").map_err(|e| {
@@ -60,16 +63,41 @@ fn read(parsed: &Parsed<'_>) -> Result<(String, Vec<u8>)> {
     Ok((bundle, config))
 }
 
-/// Parses and checks the document.
-fn document<'d>(config: &'d [u8], context: &Context<'_>) -> Result<Spec<'d>> {
-    let spec = insula_spec::load(config)?;
+/// Parses and checks the document, and puts the command line's choices in the place of its namespaces.
+pub(super) fn document<'d>(parsed: &Parsed<'_>, config: &'d [u8], context: &Context<'_>) -> Result<(Spec<'d>, Pinned)> {
+    let mut spec = insula_spec::load(config)?;
     insula_spec::validate(&spec)?;
     if context.debugs() {
         for pointer in insula_spec::unknown_properties(config) {
             context.debug(&format!("config.json: the specification knows no {pointer}; ignored"));
         }
     }
-    Ok(spec)
+    let choices = choices(parsed)?;
+    if choices.is_empty() {
+        return Ok((spec, Pinned::default()));
+    }
+    let applied = share::apply(&mut spec, &choices, context.root()?.as_ref())?;
+    for pointer in &applied.left_out {
+        context.warn(&format!("config.json: {pointer} is left out, since the command line chooses another namespace for it"));
+    }
+    Ok((spec, applied.pinned))
+}
+
+/// `--pid`, `--network` and the like.
+fn choices<'a>(parsed: &Parsed<'a>) -> Result<Vec<(Kind, Choice<'a>)>> {
+    let mut choices = Vec::new();
+    for kind in Kind::all() {
+        let Some(option) = kind.namespace().option else { continue };
+        let Some(value) = parsed.flag(option) else { continue };
+        let choice = match insula_cli::share::parse(option, value)? {
+            Share::Private => Choice::Private,
+            Share::Host => Choice::Host,
+            Share::Container(id) => Choice::Container(id),
+            Share::Path(path) => Choice::Path(path),
+        };
+        choices.push((kind, choice));
+    }
+    Ok(choices)
 }
 
 fn make(
@@ -78,6 +106,7 @@ fn make(
     bundle: &str,
     config: &[u8],
     spec: &Spec<'_>,
+    pinned: Pinned,
     run: bool,
 ) -> Result<Container> {
     let id = super::id(parsed)?;
@@ -98,6 +127,7 @@ fn make(
             preserve_fds,
             extra_env,
         },
+        pinned,
         created: rfc3339_nano(seconds, nanoseconds),
     };
     create(&context.make_root()?, spec, config, &request, context)
