@@ -227,7 +227,7 @@ impl Init {
         }
         let Some(procfs) = &self.procfs else { return Ok(()) };
         let mut path = alloc::vec::Vec::from(&b"sys/"[..]);
-        path.extend_from_slice(name.to_bytes_with_nul());
+        path.extend_from_slice(name.to_bytes());
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat2(procfs, path.as_slice(), flags, Mode::empty(), beneath)

@@ -152,7 +152,7 @@ impl Init {
     pub(crate) fn label(&self, file: &CStr, label: &[u8]) -> Outcome<()> {
         let procfs = crate::mounts::new_mount(c"proc", insula_steps::Strings::EMPTY, 0)?;
         let mut path = alloc::vec::Vec::from(&b"thread-self/attr/"[..]);
-        path.extend_from_slice(file.to_bytes_with_nul());
+        path.extend_from_slice(file.to_bytes());
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         let file = rustix::fs::openat2(&procfs, path.as_slice(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), beneath)
             .of(Call::Openat2)

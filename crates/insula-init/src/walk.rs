@@ -118,6 +118,11 @@ impl Init {
             Step::Capabilities { effective, permitted, inheritable, ambient } => {
                 self.capabilities(effective, permitted, inheritable, ambient)
             }
+            Step::Regain {} => {
+                let sets = insula_sys::credentials::capget().of(Call::Capset)?;
+                let effective = sets.permitted;
+                insula_sys::credentials::capset(insula_sys::credentials::Capabilities { effective, ..sets }).of(Call::Capset)
+            }
             Step::Umask { mask } => {
                 rustix::process::umask(Mode::from_raw_mode(mask));
                 Ok(())

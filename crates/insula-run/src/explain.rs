@@ -103,6 +103,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Bounding { .. } => "limit the bounding set".into(),
         Step::User { uid, gid, .. } => format!("become user {uid}:{gid}").into(),
         Step::Capabilities { .. } => "set the capabilities".into(),
+        Step::Regain {} => "make the permitted capabilities effective".into(),
         Step::Umask { .. } => "set the umask".into(),
         Step::NoNewPrivs {} => "set no_new_privs".into(),
         Step::Seccomp { .. } => "install the seccomp filter".into(),

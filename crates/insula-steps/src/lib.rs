@@ -168,6 +168,9 @@ steps! {
     49 HostnameIs { name: &'a [u8] }
     /// As `HostnameIs`, for the domain name.
     50 DomainnameIs { name: &'a [u8] }
+    /// Makes all permitted capabilities effective again, which becoming another user has undone: limits and a seccomp
+    /// filter may need them.
+    51 Regain {}
     /// sched_setaffinity(2): `cpus` is a bit mask, 8 bytes or more.
     48 Affinity { cpus: &'a [u8] }
 }

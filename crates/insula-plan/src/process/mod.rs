@@ -79,6 +79,9 @@ fn common(planner: &mut Planner<'_>) -> Result<()> {
     user(planner, process)?;
     planner.step(PHASE, Field::At("/process/cwd"), Step::Cwd { path: cwd, make: 0 });
     find(planner, process, &env)?;
+    if process.user.uid != 0 {
+        planner.step(PHASE, Field::At("/process/user/uid"), Step::Regain {});
+    }
     limits(planner, process)?;
     let filter = match &spec.linux.seccomp {
         Some(seccomp) => insula_seccomp::compile(seccomp)?,
