@@ -153,11 +153,14 @@ fn environment<'s>(process: &'s Process<'_>, extra: &'s [String]) -> BTreeMap<&'
     env
 }
 
+/// Where a program without a slash is looked for if the environment has no PATH at all, as crun has it.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 fn find(planner: &mut Planner<'_>, process: &Process<'_>, env: &BTreeMap<&str, (usize, &str)>) -> Result<()> {
     let Some(program) = process.args.first() else {
         return Err(Error::invalid("/process/args", "start the process", "there is no program to run"));
     };
-    let path = env.get("PATH").map_or("", |entry| entry.1.strip_prefix("PATH=").unwrap_or(""));
+    let path = env.get("PATH").map_or(DEFAULT_PATH, |entry| entry.1.strip_prefix("PATH=").unwrap_or(""));
     let step = Step::Find { program: text::c_str(program), path: text::c_str(path) };
     planner.step(PHASE, Field::At("/process/args"), step);
     Ok(())
