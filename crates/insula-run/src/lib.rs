@@ -24,13 +24,16 @@ mod image;
 pub mod kill;
 mod launch;
 mod maps;
+pub mod pause;
 mod prepare;
 pub mod record;
+pub mod running;
 pub mod share;
 pub mod spawn;
 pub mod start;
 pub mod status;
 pub mod store;
+pub mod update;
 mod verify;
 pub mod view;
 

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One file a command.
 
+mod completion;
 mod create;
 mod delete;
 mod exec;
 mod features;
 mod kill;
 mod list;
+mod pause;
+mod ns;
 mod ps;
 mod spec;
 mod start;
 mod state;
 mod try_;
+mod update;
 
 use crate::context::{Context, variable};
 use crate::output;
@@ -35,7 +39,12 @@ pub(crate) static COMMANDS: &[(&str, Perform)] = &[
     ("delete", delete::perform),
     ("exec", exec::perform),
     ("ps", ps::perform),
+    ("ns", ns::perform),
     ("features", features::perform),
+    ("pause", pause::perform),
+    ("resume", pause::perform_resume),
+    ("update", update::perform),
+    ("completion", completion::perform),
     ("help", help_for),
 ];
 
