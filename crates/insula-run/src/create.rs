@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Making a container: facts, plan, intent, launch, proof, commit.
 
+use crate::expect::Expectation;
 use crate::gather;
 use crate::handle::{Handle, Identity};
 use crate::hooks::Subject;
@@ -130,7 +131,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
             launch.go()?;
         }
         launch.until_ready(&mut host, log)?;
-        let namespaces = verify::namespaces(&plan, &facts, launch.directory.as_fd())?;
+        let namespaces = verify::namespaces(&plan, &facts, &launch.child, launch.directory.as_fd())?;
         let record = Record {
             version: Record::VERSION,
             oci_version: String::from(spec.oci_version.as_str()),
@@ -147,6 +148,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
                 && spec.hooks.poststart.is_empty()
                 && spec.hooks.poststop.is_empty()),
             startable: spec.process.is_some(),
+            expect: Some(Expectation::of(&plan, spec)),
             annotations: annotations.clone(),
         };
         home.commit(&record)?;

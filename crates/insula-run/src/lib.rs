@@ -11,9 +11,11 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod audit;
 pub mod create;
 pub mod delete;
 pub mod exec;
+pub mod expect;
 mod explain;
 pub mod file;
 pub mod foreground;

@@ -2,6 +2,7 @@
 //! What is remembered of a container: who its init is, what the kernel gave, and where its cgroup is. The document itself
 //! is kept beside it as it was read.
 
+use crate::expect::Expectation;
 use crate::handle::{Handle, Identity};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -78,6 +79,9 @@ pub struct Record {
     pub hooks: bool,
     /// Whether the container can be started: a document without a process cannot.
     pub startable: bool,
+    /// What must hold while it runs; none in the records of older builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expectation>,
     /// The document's annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,

@@ -8,6 +8,7 @@ use crate::store::Root;
 use alloc::format;
 use alloc::vec::Vec;
 use insula_error::Result;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A container with its first process.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub struct Running {
 
 /// All of them, by id. A record that cannot be read is warned of and passed over.
 pub fn all(root: &Root, log: &dyn Log) -> Result<Vec<Running>> {
+    // One descriptor a container is held.
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let mut running = Vec::new();
     for id in root.ids()? {
         match root.home(&id).and_then(|home| home.map_or(Ok(None), |home| home.record())) {

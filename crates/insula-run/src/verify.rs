@@ -1,25 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The proof: before the user's program runs, the eight identities that the kernel gave are compared with the plan.
 
+use crate::handle::Handle;
 use crate::record::Held;
+use crate::share::namespace_of;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Kind as ErrorKind, Result};
 use insula_ns::{Identity, Kind, PerKind, identity};
 use insula_plan::{Facts, Plan, Want};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd};
 
 /// Compares the namespaces of the process whose /proc directory is `process` with what `plan` wants of each.
 ///
 /// # Errors
 /// `NotIsolated` naming the kind, what was wanted and what is there.
-pub(crate) fn namespaces(plan: &Plan, facts: &Facts, process: BorrowedFd<'_>) -> Result<Vec<Held>> {
+pub(crate) fn namespaces(plan: &Plan, facts: &Facts, init: &Handle, process: BorrowedFd<'_>) -> Result<Vec<Held>> {
     let own = identity::all_of_self()?;
     let given = identity::all_at(process)?;
     let mut held = Vec::with_capacity(8);
+    let mut known = true;
     for kind in Kind::all() {
-        if let Some(entry) = one(plan, facts, kind, &own, &given)? {
+        if let Some(mut entry) = one(plan, facts, kind, &own, &given)? {
+            // KERNEL(6.18): before, only mount namespaces have ids, and asking for the others is in vain.
+            if plan.wants[kind].leaves() && (kind == Kind::MOUNT || known) {
+                entry.id = namespace_of(init, kind).ok().and_then(|fd| identity::id(fd.as_fd()));
+                known = entry.id.is_some();
+            }
             held.push(entry);
         }
     }

@@ -15,6 +15,7 @@ mod spec;
 mod start;
 mod state;
 mod try_;
+mod verify;
 mod update;
 
 use crate::context::{Context, variable};
@@ -39,6 +40,7 @@ pub(crate) static COMMANDS: &[(&str, Perform)] = &[
     ("delete", delete::perform),
     ("exec", exec::perform),
     ("ps", ps::perform),
+    ("verify", verify::perform),
     ("ns", ns::perform),
     ("features", features::perform),
     ("pause", pause::perform),
