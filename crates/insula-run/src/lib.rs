@@ -23,6 +23,7 @@ mod gather;
 pub mod handle;
 pub mod hooks;
 mod image;
+pub mod inspect;
 pub mod kill;
 mod launch;
 mod maps;

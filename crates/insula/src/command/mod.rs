@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod exec;
 mod features;
+mod inspect;
 mod kill;
 mod list;
 mod pause;
@@ -40,6 +41,7 @@ pub(crate) static COMMANDS: &[(&str, Perform)] = &[
     ("delete", delete::perform),
     ("exec", exec::perform),
     ("ps", ps::perform),
+    ("inspect", inspect::perform),
     ("verify", verify::perform),
     ("ns", ns::perform),
     ("features", features::perform),

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `insula inspect`
+
+use crate::context::{Context, variable};
+use crate::output;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use insula_cli::Parsed;
+use insula_cli::table::{Layout, Table};
+use insula_error::{Error, Result};
+use insula_run::inspect::{Inspection, inspect};
+use insula_run::running::{self, Running};
+use insula_run::status;
+
+pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
+    let id = super::id(parsed)?;
+    let root = context.root()?;
+    let (home, record) = status::find(root.as_ref(), id)?;
+    let running: Vec<Running> = root.as_ref().map(|root| running::all(root, context)).transpose()?.unwrap_or_default();
+    let Some(this) = running.iter().find(|one| one.record.id == record.id) else {
+        return Err(Error::state(format!("inspect container {id}"), "it has stopped"));
+    };
+    let survey = super::ns::survey(&running)?;
+    let inspection = inspect(&record, &this.init, status::of(&home, &record).name(), &survey)?;
+    if parsed.flag("format") == Some("json") {
+        output::print(&format!("{}\n", super::state::pretty(&inspection)?))?;
+    } else {
+        output::print(&text(&inspection))?;
+    }
+    Ok(0)
+}
+
+fn text(inspection: &Inspection) -> String {
+    let bold = output::terminal(1).is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
+    let headings = ["TYPE", "HOW", "NAMESPACE", "OWNER", "PARENT", "PROCESSES", "SHARED WITH", "DETAIL"];
+    let mut table = Table::new(&headings).right(5);
+    for entry in &inspection.namespaces {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| String::from("-"));
+        let shared = if entry.shared_with.is_empty() { String::from("-") } else { entry.shared_with.join(",") };
+        let detail = if entry.host { format!("the host's: {}", entry.detail) } else { entry.detail.clone() };
+        table.row(&[
+            entry.kind,
+            &entry.how,
+            &entry.identity,
+            &or_dash(&entry.owner),
+            &or_dash(&entry.parent),
+            &format!("{}", entry.processes),
+            &shared,
+            &detail,
+        ]);
+    }
+    let Inspection { id, status, pid, .. } = inspection;
+    format!("container {id}, {status}, process {pid}\n\n{}", table.render(Layout::Own { bold }))
+}
