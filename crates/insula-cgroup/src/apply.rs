@@ -39,6 +39,22 @@ impl Group {
         self.set(resources, devices, false)
     }
 
+    /// What [`Self::apply`] would write, in order: file, value, JSON pointer of the property. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::apply`] for what can be told before.
+    pub fn planned(&self, resources: &Resources<'_>) -> Result<Vec<(String, String, String)>> {
+        let version = if self.is_unified() { Version::V2 } else { Version::V1 };
+        let writes = limits::writes(resources, version)?;
+        let shown = |write: &Write| match self.of(write.controller) {
+            Some(entry) => {
+                Ok((format!("{}/{}", entry.display(), write.file), write.value.clone(), write.pointer.clone().into_owned()))
+            }
+            None => Err(self.no_controller(write, version)),
+        };
+        writes.iter().map(shown).collect()
+    }
+
     fn set(&self, resources: &Resources<'_>, devices: Option<&DeviceRules>, fresh: bool) -> Result<()> {
         let version = if self.is_unified() { Version::V2 } else { Version::V1 };
         let writes = limits::writes(resources, version)?;

@@ -113,7 +113,7 @@ fn freeze_v1(entry: &Entry) -> rustix::io::Result<()> {
 fn freeze_v2(entry: &Entry) -> rustix::io::Result<()> {
     let events = Events::open(entry)?;
     set(entry, true)?;
-    let until = Until::after(V2_PATIENCE);
+    let until = &Until::after(V2_PATIENCE);
     let done = events.wait(|text| value_of(text, "frozen") == Some("1"), until)?;
     if done { Ok(()) } else { Err(Errno::TIMEDOUT) }
 }

@@ -19,7 +19,7 @@ impl Group {
     /// # Errors
     /// `State` if some are left after `timeout` (a process in an uninterruptible sleep dies only after it).
     pub fn kill_all(&self, timeout: Duration) -> Result<()> {
-        let until = Until::after(timeout);
+        let until = &Until::after(timeout);
         if self.kill_at_once()? {
             self.thaw_if_frozen()?;
             if !self.wait_unpopulated(until)? {

@@ -315,4 +315,34 @@ mod tests {
         assert_eq!(layout.mode() == Mode::Unified, layout.hierarchies.iter().all(|h| h.version == Version::V2));
         assert!(layout.hierarchies.len() <= v1_lines + 1);
     }
+
+    #[test]
+    fn controllers_mounted_together_are_found_by_any_of_their_names() {
+        let Some(real) = ["cpu", "memory", "pids"]
+            .map(|name| format!("{ROOT}/{name}"))
+            .into_iter()
+            .find(|path| open_directory(CWD, path).is_ok_and(|fd| is_filesystem(fd.as_fd(), CGROUP_SUPER_MAGIC)))
+        else {
+            println!("skipped: no v1 hierarchy");
+            return;
+        };
+        for (link, list, found) in [
+            ("cpu,cpuacct", "cpu,cpuacct", true),
+            ("cpuacct,cpu", "cpu,cpuacct", false),
+            ("cpu", "cpu,cpuacct", true),
+            ("cpuacct", "cpu,cpuacct", true),
+            ("systemd", "name=systemd", true),
+            ("memory", "cpu,cpuacct", false),
+        ] {
+            let dir = std::env::temp_dir().join(format!("insula-cgroup-layout-{}-{link}", std::process::id()));
+            std::fs::create_dir(&dir).unwrap();
+            std::os::unix::fs::symlink(&real, dir.join(link)).unwrap();
+            let root = open_directory(CWD, dir.to_str().unwrap()).unwrap();
+            let mount = find_mount(root.as_fd(), list);
+            std::fs::remove_dir_all(&dir).unwrap();
+            assert_eq!(mount.map(|(name, _)| name), found.then(|| link.to_string()), "{list} at {link}");
+        }
+        // a directory of that name that is no cgroup file system is none
+        assert!(open_mount(open_directory(CWD, "/").unwrap().as_fd(), "tmp", CGROUP_SUPER_MAGIC).is_none());
+    }
 }

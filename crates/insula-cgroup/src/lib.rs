@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod apply;
 mod create;
+mod delegate;
 mod devices;
 mod file;
 mod freezer;
@@ -22,8 +23,10 @@ mod kill;
 mod layout;
 mod limits;
 mod members;
+mod oom;
 mod path;
 mod remove;
+pub mod stats;
 mod wait;
 
 pub use create::Created;
@@ -31,3 +34,5 @@ pub use devices::{DeviceAccess, DeviceKind, DeviceRules};
 pub use group::Group;
 pub use join::{Doors, SubGroup};
 pub use layout::{Controller, Hierarchy, Layout, Mode, Version};
+pub use oom::{OomEvent, OomWatch};
+pub use stats::Stats;

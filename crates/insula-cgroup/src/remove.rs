@@ -22,7 +22,7 @@ impl Group {
     /// # Errors
     /// `Kernel(EBUSY)` naming a directory that still has processes; the others are removed all the same.
     pub fn remove(&self, timeout: Duration) -> Result<()> {
-        let until = Until::after(timeout);
+        let until = &Until::after(timeout);
         let mut result = Ok(());
         for entry in &self.entries {
             if let Err(e) = remove_entry(entry, until)
@@ -36,7 +36,7 @@ impl Group {
     }
 }
 
-fn remove_entry(entry: &Entry, until: Until) -> io::Result<()> {
+fn remove_entry(entry: &Entry, until: &Until) -> io::Result<()> {
     let (parent, name) = path::split(&entry.path);
     let opened;
     let parent = if parent.is_empty() {
@@ -60,7 +60,7 @@ fn fine_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// Removes the cgroup `name` in `parent`: at once if that works, else after those below it.
-fn remove_tree(parent: BorrowedFd<'_>, name: &CStr, until: Until) -> io::Result<()> {
+fn remove_tree(parent: BorrowedFd<'_>, name: &CStr, until: &Until) -> io::Result<()> {
     let mut pauses = Pauses::new();
     let mut emptied = false;
     loop {

@@ -6,6 +6,7 @@ use crate::group::{Entry, Group};
 use crate::join::pause;
 use crate::members::is_gone;
 use alloc::string::String;
+use core::cell::OnceCell;
 use core::time::Duration;
 use insula_error::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,21 +15,25 @@ use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
-/// A point of the monotonic clock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Until(Duration);
+/// A deadline. The clock starts when it is first asked for, as what is done at once needs none.
+#[derive(Debug)]
+pub(crate) struct Until {
+    time: Duration,
+    end: OnceCell<Duration>,
+}
 
 impl Until {
     pub(crate) fn after(time: Duration) -> Self {
-        Self(now() + time)
+        Self { time, end: OnceCell::new() }
     }
 
     /// What is left; zero once it has passed.
-    pub(crate) fn left(self) -> Duration {
-        self.0.saturating_sub(now())
+    pub(crate) fn left(&self) -> Duration {
+        let now = now();
+        self.end.get_or_init(|| now + self.time).saturating_sub(now)
     }
 
-    pub(crate) fn has_passed(self) -> bool {
+    pub(crate) fn has_passed(&self) -> bool {
         self.left().is_zero()
     }
 }
@@ -47,7 +52,7 @@ impl Pauses {
         Self(1_000_000)
     }
 
-    pub(crate) fn next(&mut self, until: Until) {
+    pub(crate) fn next(&mut self, until: &Until) {
         let left = i64::try_from(until.left().as_nanos()).unwrap_or(i64::MAX);
         pause(self.0.min(left));
         self.0 = (self.0 * 2).min(20_000_000);
@@ -69,7 +74,7 @@ impl Events {
     }
 
     /// Waits until `wanted` holds for the file's text; says whether it came to that.
-    pub(crate) fn wait(&self, wanted: impl Fn(&str) -> bool, until: Until) -> rustix::io::Result<bool> {
+    pub(crate) fn wait(&self, wanted: impl Fn(&str) -> bool, until: &Until) -> rustix::io::Result<bool> {
         loop {
             if wanted(&self.read()?) {
                 return Ok(true);
@@ -90,7 +95,7 @@ impl Events {
 impl Group {
     /// Waits until no process is left in the cgroup and below it; says whether it came to that within `timeout`.
     pub fn wait_empty(&self, timeout: Duration) -> Result<bool> {
-        let until = Until::after(timeout);
+        let until = &Until::after(timeout);
         if !self.wait_unpopulated(until)? {
             return Ok(false);
         }
@@ -106,7 +111,7 @@ impl Group {
     }
 
     /// Waits until no process is left in the v2 cgroup and below it; says whether it came to that.
-    pub(crate) fn wait_unpopulated(&self, until: Until) -> Result<bool> {
+    pub(crate) fn wait_unpopulated(&self, until: &Until) -> Result<bool> {
         let Some(entry) = self.v2() else { return Ok(true) };
         let events = Events::open(entry);
         match events.and_then(|events| events.wait(|text| value_of(text, "populated") == Some("0"), until)) {

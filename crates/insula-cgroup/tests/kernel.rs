@@ -5,11 +5,15 @@
 #[path = "kernel/scratch.rs"]
 mod scratch;
 
+#[path = "kernel/counters.rs"]
+mod counters;
 #[path = "kernel/devices.rs"]
 mod devices;
 #[path = "kernel/legacy.rs"]
 mod legacy;
 #[path = "kernel/life.rs"]
 mod life;
+#[path = "kernel/rootless.rs"]
+mod rootless;
 #[path = "kernel/unified.rs"]
 mod unified;

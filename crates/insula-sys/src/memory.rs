@@ -41,6 +41,13 @@ pub fn close(fd: BorrowedFd<'_>) {
     unsafe { rustix::io::close(fd.as_raw_fd()) }
 }
 
+/// close_range(2) of inherited descriptors, `first` to `last`, that no owner stands for. A kernel without the call keeps
+/// them until the next execve.
+pub fn close_range(first: u32, last: u32) {
+    // SAFETY: no memory is passed; the caller holds no owning value for any of these numbers.
+    let _ = unsafe { syscall(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]) };
+}
+
 /// dup3(2): makes descriptor number `to` refer to what `fd` refers to, open across execve.
 pub fn place(fd: BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
     // SAFETY: init is the only owner of its descriptors, and the plan leaves `to` free.

@@ -248,9 +248,10 @@ fn v1_writes_lead_from_any_rules_to_any_others() {
                 continue;
             }
             let line = DeviceRules::parse_list(&change.line).unwrap().exceptions[0];
-            match change.allow == state.default_allow {
-                true => state.reduce(line.target, line.access),
-                false => state.except(line.target, line.access),
+            if change.allow == state.default_allow {
+                state.reduce(line.target, line.access);
+            } else {
+                state.except(line.target, line.access);
             }
             // no gap: what both allow by the same exception stays allowed on the way
             for kept in old.exceptions.iter().filter(|_| !old.default_allow && !new.default_allow) {

@@ -16,6 +16,15 @@ const LISTS: usize = 150;
 /// How each node is tried: reading, writing, both; mknod is tried beside it.
 const OPENS: [(OFlags, u8); 3] = [(OFlags::RDONLY, 2), (OFlags::WRONLY, 4), (OFlags::RDWR, 6)];
 
+/// Removed whatever happens.
+struct Directory(String);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 struct Node {
     kind: DeviceKind,
     major: u32,
@@ -96,8 +105,8 @@ fn opening_devices_agrees_with_the_model() {
     let scratch = Scratch::new();
     let created = scratch.create("box");
     created.apply(&Resources::default(), &default_rules()).unwrap();
-    let dir = format!("/tmp{}-nodes", scratch.path(""));
-    let nodes = nodes(dir.trim_end_matches('/'));
+    let dir = Directory(format!("/tmp{}", scratch.path("").trim_end_matches('/')));
+    let nodes = nodes(&dir.0);
     let (order, orders) = rustix::pipe::pipe().unwrap();
     let (results, result) = rustix::pipe::pipe().unwrap();
     let doors = created.open_for_join(&[]).unwrap();
@@ -131,7 +140,6 @@ fn opening_devices_agrees_with_the_model() {
             }
         }
     }
-    std::fs::remove_dir_all(dir.trim_end_matches('/')).unwrap();
     println!("{compared} attempts, {let_through} allowed");
     assert!(compared >= 2000 && let_through > 500 && compared - let_through > 500);
 }

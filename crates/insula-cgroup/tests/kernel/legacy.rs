@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Limits of v1's controllers, read back from the kernel.
 
-use crate::scratch::{Scratch, Sleeper, cannot_run, default_rules, read, resources};
+use crate::scratch::{PATIENCE, Scratch, Sleeper, cannot_run, default_rules, read, resources};
 use insula_cgroup::{Group, Layout, Mode};
 use insula_error::Kind;
 
@@ -227,4 +227,25 @@ fn a_limit_below_the_use_names_both() {
             assert!(text.contains("unable to set memory limit to 1048576 (current usage: "), "{text}");
         }
     }
+}
+
+/// Where v2 is not even mounted beside v1, killing goes by freezing.
+#[test]
+fn killing_by_freezing_ends_fork_storms() {
+    if cannot_run_here() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let record: Vec<String> =
+        scratch.plan("box").unwrap().record().into_iter().filter(|line| !line.starts_with(':')).collect();
+    let created = Group::from_record(&record, false).unwrap().create().unwrap();
+    let doors = created.open_for_join(&[]).unwrap();
+    assert!(doors.clone_target().is_none());
+    let storms: Vec<Sleeper> = (0..6).map(|_| Sleeper::start(&doors, crate::life::forks)).collect();
+    let sleeper = Sleeper::enter(&doors);
+    created.kill_all(PATIENCE).unwrap();
+    assert!(created.is_empty().unwrap() && !sleeper.is_alive());
+    assert!(!created.frozen().unwrap());
+    created.remove(PATIENCE).unwrap();
+    drop(storms);
 }

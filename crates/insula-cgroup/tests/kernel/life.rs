@@ -222,7 +222,7 @@ fn freezing_stops_and_thawing_resumes() {
 }
 
 /// A process that forks without end, each child living for a moment: listing and killing alone never catches up.
-fn forks() {
+pub(crate) fn forks() {
     loop {
         match clone3(0, None) {
             Ok(Cloned::Child) => {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The same tests where v2 is all there is, and those of v2 alone.
 
-use crate::scratch::{Scratch, cannot_run, read, resources};
-use insula_cgroup::{Group, Layout, Mode};
+use crate::scratch::{PATIENCE, Scratch, Sleeper, cannot_run, read, resources};
+use insula_cgroup::{Doors, Group, Layout, Mode};
 use insula_error::Kind;
 use std::process::Command;
 
@@ -118,4 +118,49 @@ fn a_file_that_no_controller_has_is_named() {
     let created = scratch.create("box");
     let error = Group::apply(&created, &resources(r#"{"unified":{"cgroup.nonsense":"1"}}"#), None).unwrap_err();
     assert_eq!((error.kind(), error.pointer()), (Kind::Unsupported, Some("/linux/resources/unified/cgroup.nonsense")));
+}
+
+/// `exec` into a container that has divided its cgroup: its own takes no process, that of its first process does.
+#[test]
+fn a_divided_cgroup_is_entered_where_its_first_process_is() {
+    if is_elsewhere() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let created = scratch.create("box");
+    let inner = scratch.create("box/inner");
+    let first = Sleeper::enter(&inner.open_for_join(&[]).unwrap());
+    if read(&created, "", "cgroup.subtree_control").unwrap().is_empty() {
+        println!("skipped: no controllers to divide");
+        return;
+    }
+    let own = created.open_for_join(&[]).unwrap();
+    let refused = insula_sys::process::clone3(0, own.clone_target()).unwrap_err();
+    assert_eq!(refused, rustix::io::Errno::BUSY);
+    let error = own.join_pid(first.pid).unwrap_err();
+    assert!(error.to_string().contains("it takes no processes"), "{error}");
+    let second = Sleeper::enter(&Doors::of_process(first.pid).unwrap());
+    assert_eq!(second.cgroups(), first.cgroups());
+    assert_eq!(inner.pids(false).unwrap().len(), 2);
+    created.kill_all(PATIENCE).unwrap();
+    created.remove(PATIENCE).unwrap();
+}
+
+#[test]
+fn delegation_changes_the_owner_of_what_is_safe() {
+    use std::os::unix::fs::MetadataExt;
+    if is_elsewhere() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let created = scratch.create("box");
+    created.delegate(54_321).unwrap();
+    let dir = created.paths().next().unwrap().1;
+    let owner = |name: &str| std::fs::metadata(format!("{dir}/{name}")).unwrap().uid();
+    for name in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+        assert_eq!(owner(name), 54_321, "{name}");
+    }
+    for name in ["cgroup.freeze", "cgroup.kill", "cgroup.max.depth"] {
+        assert_eq!(owner(name), 0, "{name}");
+    }
 }
