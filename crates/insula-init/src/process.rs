@@ -10,7 +10,7 @@ use insula_steps::message::{Call, Tag};
 use insula_sys::credentials::{SECCOMP_NEW_LISTENER, install_filter, set_gid, set_groups, set_uid};
 use insula_sys::memory::borrow;
 use insula_sys::process::{Cloned, PrctlOp, SchedAttr, clone, clone3, prctl};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
@@ -104,7 +104,7 @@ impl Init {
         for capability in (0..CAPABILITIES).filter(|capability| ambient & (1 << capability) != 0) {
             // The kernel refuses one that is not both permitted and inheritable; runc warns and goes on.
             if let Err(errno) = prctl(PrctlOp::Ambient, AMBIENT_RAISE, capability) {
-                self.warn(&Fault::new(Call::Prctl, errno).on(b"PR_CAP_AMBIENT_RAISE"));
+                self.warn(&Fault::new(Call::Ambient, errno).on(&[capability as u8]));
             }
         }
         Ok(())
@@ -172,6 +172,33 @@ impl Init {
             *node = u64::from_le_bytes(word.try_into().unwrap_or_default());
         }
         insula_sys::process::set_mempolicy(mode, &nodes).of(Call::Mempolicy)
+    }
+
+    /// [`insula_steps::Step::Affinity`]: no list means every CPU that there could be, of which the kernel takes those that
+    /// the cgroup allows; it may refuse that, as inheriting the caller's does no harm.
+    pub(crate) fn affinity(&self, cpus: &[u8]) -> Outcome<()> {
+        if cpus.is_empty() {
+            let _ = insula_sys::process::set_affinity(&[0xff; 1024]);
+            return Ok(());
+        }
+        insula_sys::process::set_affinity(cpus).of(Call::Affinity)
+    }
+
+    /// A created container may wait for its start for days: it holds nothing of the host's but what it waits with and
+    /// what was passed on to it.
+    pub(crate) fn close_all_but(&mut self, fifo: u32, first: u32) {
+        self.root = None;
+        self.last_parent = None;
+        self.mask_dir = None;
+        self.mask_file = None;
+        self.procfs = None;
+        let socket = self.socket.as_raw_fd() as u32;
+        let (low, high) = (fifo.min(socket), fifo.max(socket));
+        for (first, last) in [(first, low), (low + 1, high), (high + 1, u32::MAX)] {
+            if first < last {
+                insula_sys::memory::close_range(first, last - 1);
+            }
+        }
     }
 
     /// [`insula_steps::Step::Place`]

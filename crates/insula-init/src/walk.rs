@@ -136,7 +136,10 @@ impl Init {
                 self.tell(Tag::Ready, [0; 3], &[], None).of(Call::Send)?;
                 self.await_go()
             }
-            Step::AwaitStart { fd } => await_start(borrow(fd.0 as i32)),
+            Step::AwaitStart { fd, first } => {
+                self.close_all_but(fd.0, first);
+                await_start(borrow(fd.0 as i32))
+            }
             Step::CloseFrom { first } => insula_sys::process::cloexec_from(first).of(Call::CloseRange),
             Step::Exec { argv, env } => self.exec(argv, env),
             Step::Personality { persona } => insula_sys::process::personality(persona).of(Call::Personality),
@@ -148,7 +151,7 @@ impl Init {
             Step::Label { file, label } => self.label(file, label),
             Step::Place { fd, to } => self.place(fd, to),
             Step::Undumpable {} => prctl(PrctlOp::SetDumpable, 0, 0).map(drop).of(Call::Prctl).on(b"PR_SET_DUMPABLE"),
-            Step::Affinity { cpus } => insula_sys::process::set_affinity(cpus).of(Call::Affinity),
+            Step::Affinity { cpus } => self.affinity(cpus),
             // Everything else is performed by `perform`.
             _ => Err(Errno::INVAL).of(Call::Plan),
         }

@@ -176,6 +176,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
         wants,
     };
     namespaces::enter(&mut planner)?;
+    process::all_cpus(&mut planner);
     process::early(&mut planner);
     if planner.own_mounts() {
         rootfs::plan(&mut planner)?;
@@ -197,6 +198,7 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
         Planner { spec, facts, options, wants: PerKind::from_fn(|_| Want::Inherit), plan: Plan::default() };
     planner.plan.staged = true;
     let init = planner.slot(Slot::Init);
+    let pinned = process::exec_cpus(&mut planner, "initial")?;
     if target.kinds != 0 {
         planner.step(Phase::Stage, Field::None, Step::Join { fd: init, kinds: target.kinds });
     }
@@ -211,6 +213,9 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
     for file in 0..target.task_files {
         let fd = planner.slot(Slot::TaskFile(file));
         planner.step(Phase::Enter, Field::None, Step::WriteTo { fd, text: b"0" });
+    }
+    if !process::exec_cpus(&mut planner, "final")? && !pinned {
+        process::all_cpus(&mut planner);
     }
     process::early(&mut planner);
     process::plan_exec(&mut planner)?;

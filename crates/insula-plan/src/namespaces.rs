@@ -279,7 +279,12 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
     };
     if with_fork != 0 || born || Kind::all().any(children_only) {
         let cgroup = if born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
-        planner.step(Phase::Stage, Field::At(LIST), Step::Fork { flags: with_fork, cgroup });
+        // A joined pid namespace whose init is gone shows only here.
+        let field = match wants[Kind::PID] {
+            Want::Join(index) => Field::Member(LIST, index, "path"),
+            _ => Field::At(LIST),
+        };
+        planner.step(Phase::Stage, field, Step::Fork { flags: with_fork, cgroup });
     }
     if planner.facts.euid == 0 {
         planner.step(Phase::Enter, Field::None, Step::Undumpable {});

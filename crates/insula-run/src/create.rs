@@ -16,6 +16,7 @@ use crate::{file, foreground, verify};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 use insula_cgroup::{Created, DeviceRules, Group, Layout};
 use insula_error::{Error, Result};
@@ -69,21 +70,10 @@ pub struct Container {
 /// Whatever failed. Nothing is left behind: no process, mount, cgroup or state.
 pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>, log: &dyn Log) -> Result<Container> {
     check_terminal(spec, request)?;
-    let (joins, join_facts) = gather::joins(spec, &request.pinned)?;
-    let layout = Layout::probe()?;
-    let hierarchies = gather::hierarchies(&layout);
-    let mut facts = gather::facts(spec, request.bundle);
-    facts.joins = join_facts;
-    let rootless = is_rootless(&facts);
+    let drafted = draft(spec, request, false)?;
+    let Draft { joins, hierarchies, mut facts, group, devices, mut plan, rootless } = drafted;
     let none = Resources::default();
     let resources = spec.linux.resources.as_ref().unwrap_or(&none);
-    let devices = DeviceRules::for_container(&resources.devices, &spec.linux.devices)?;
-    let cgroups_path = spec.linux.cgroups_path.as_deref().unwrap_or("");
-    let group = Group::plan(layout, request.id, cgroups_path, resources, rootless)?;
-    // What will be there if the cgroups can be made: the plan is compiled before anything is.
-    let legacy = hierarchies.iter().filter(|(list, _)| !list.is_empty()).count();
-    facts.cgroup = gather::cgroup_view(&hierarchies, &group, legacy, legacy < hierarchies.len());
-    let mut plan = compile(spec, &facts, &request.options)?;
 
     let home = root.claim(request.id)?;
     let mut making = Making { home: Some(home), cgroup: None };
@@ -122,8 +112,9 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         pid: 0,
         bundle: request.bundle,
         annotations: &annotations,
+        home: Some(home.fd()),
     };
-    let mut host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless };
+    let mut host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless, hooked: false };
     let made = (|| {
         host.oom_score(&launch)?;
         if plan.mapped_first {
@@ -156,7 +147,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
             write_pid_file(path, record.init.pid)?;
         }
         if request.options.run {
-            start_hooks(spec, &record, &launch.child, &plan)?;
+            start_hooks(home, spec, &record, &launch.child, &plan)?;
         }
         launch.go()?;
         if request.options.run {
@@ -164,11 +155,53 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         }
         Ok(record)
     })();
-    let record = made.inspect_err(|_| launch.end())?;
+    let record = made.inspect_err(|_| {
+        launch.end();
+        // Hooks that ran may have something to take back (runtime.md, "Lifecycle", 4 to 7).
+        if host.hooked {
+            for error in host.subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped) {
+                log.warn(&format!("{error}"));
+            }
+        }
+    })?;
     let console = host.console.take();
     let (child, signals) = launch.into_parts();
     let home = making.done()?;
     Ok(Container { home, record, child, signals, console })
+}
+
+/// Everything that is decided before anything is made: what `plan` prints and `create` carries out.
+pub(crate) struct Draft {
+    pub(crate) joins: gather::Joins,
+    pub(crate) hierarchies: Vec<(String, String)>,
+    pub(crate) facts: Facts,
+    pub(crate) group: Group,
+    pub(crate) devices: DeviceRules,
+    pub(crate) plan: Plan,
+    pub(crate) rootless: bool,
+}
+
+/// Looks at the host and compiles the plan. Changes nothing. With `as_root` it plans what root would do.
+pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Result<Draft> {
+    let (joins, join_facts) = gather::joins(spec, &request.pinned)?;
+    let layout = Layout::probe()?;
+    let hierarchies = gather::hierarchies(&layout);
+    let mut facts = gather::facts(spec, request.bundle);
+    facts.joins = join_facts;
+    if as_root {
+        (facts.euid, facts.egid) = (0, 0);
+    }
+    let rootless = is_rootless(&facts);
+    let none = Resources::default();
+    let resources = spec.linux.resources.as_ref().unwrap_or(&none);
+    let devices = DeviceRules::for_container(&resources.devices, &spec.linux.devices)?;
+    let cgroups_path = spec.linux.cgroups_path.as_deref().unwrap_or("");
+    let group = Group::plan(layout, request.id, cgroups_path, resources, rootless)?;
+    // What will be there if the cgroups can be made: the plan is compiled before anything is.
+    let legacy = hierarchies.iter().filter(|(list, _)| !list.is_empty()).count();
+    facts.cgroup = gather::cgroup_view(&hierarchies, &group, legacy, legacy < hierarchies.len());
+    let plan = compile(spec, &facts, &request.options)?;
+    Ok(Draft { joins, hierarchies, facts, group, devices, plan, rootless })
 }
 
 /// What exists so far; dropped early, it is taken back.
@@ -246,7 +279,7 @@ pub(crate) fn write_pid_file(path: &str, pid: i32) -> Result<()> {
 }
 
 /// Hooks that come between `created` and the user's program: in the container.
-pub(crate) fn start_hooks(spec: &Spec<'_>, record: &Record, init: &Handle, plan: &Plan) -> Result<()> {
+pub(crate) fn start_hooks(home: &Home, spec: &Spec<'_>, record: &Record, init: &Handle, plan: &Plan) -> Result<()> {
     if spec.hooks.start_container.is_empty() {
         return Ok(());
     }
@@ -256,6 +289,7 @@ pub(crate) fn start_hooks(spec: &Spec<'_>, record: &Record, init: &Handle, plan:
         pid: record.init.pid,
         bundle: &record.bundle,
         annotations: &record.annotations,
+        home: Some(home.fd()),
     };
     let place = Place { pidfd: init.pidfd.as_fd(), kinds: kinds(&plan.wants) };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place))
@@ -274,6 +308,8 @@ struct CreateHost<'a> {
     subject: Subject<'a>,
     console: Option<OwnedFd>,
     rootless: bool,
+    /// Hooks have run.
+    hooked: bool,
 }
 
 impl CreateHost<'_> {
@@ -286,7 +322,8 @@ impl CreateHost<'_> {
         }
     }
 
-    fn hooks(&self, child: &Handle) -> Result<()> {
+    fn hooks(&mut self, child: &Handle) -> Result<()> {
+        self.hooked = true;
         let subject = Subject { pid: child.pid, ..self.subject.clone() };
         let hooks = &self.spec.hooks;
         subject.run(&hooks.prestart, "prestart", Status::Creating, None)?;
@@ -341,17 +378,20 @@ pub(crate) fn send_terminal(path: &str, master: &OwnedFd) -> Result<()> {
     sendmsg(&socket, &[rustix::io::IoSlice::new(b"/dev/ptmx")], &mut control, SendFlags::NOSIGNAL).map(drop).map_err(failed)
 }
 
-/// Hooks after the program was started; a failure is told and stops nothing.
-pub fn poststart(spec: &Spec<'_>, record: &Record, log: &dyn Log) -> Result<()> {
+/// Hooks after the program was started; one that fails stops the container (runtime.md, "Lifecycle", 9).
+pub fn poststart(home: &Home, spec: &Spec<'_>, record: &Record) -> Result<()> {
     let subject = Subject {
         oci_version: &record.oci_version,
         id: &record.id,
         pid: record.init.pid,
         bundle: &record.bundle,
         annotations: &record.annotations,
+        home: Some(home.fd()),
     };
-    for error in subject.run_all(&spec.hooks.poststart, "poststart", Status::Running) {
-        log.warn(&format!("{error}"));
-    }
-    Ok(())
+    subject.run(&spec.hooks.poststart, "poststart", Status::Running, None).inspect_err(|_| {
+        if let Some(init) = record.init() {
+            let _ = init.signal(9);
+            init.wait(5000);
+        }
+    })
 }

@@ -4,6 +4,7 @@
 use crate::hooks::Subject;
 use crate::launch::Log;
 use crate::record::{Record, Status};
+use crate::spawn::end_noted;
 use crate::start::document;
 use crate::status;
 use crate::store::Home;
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// `State` if it runs and `force` is not given.
 pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
     home.lock()?;
+    end_noted(home.fd());
     let record = match home.record() {
         Ok(Some(record)) => record,
         // Its creator died before the commit: what it intended is all there can be.
@@ -103,6 +105,7 @@ fn poststop(home: &Home, record: &Record) -> alloc::vec::Vec<Error> {
         pid: 0,
         bundle: &record.bundle,
         annotations: &record.annotations,
+        home: Some(home.fd()),
     };
     subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped)
 }

@@ -46,6 +46,15 @@ pub(crate) fn error(plan: &Plan, fault: &Fault) -> Error {
 /// Engines turn these words into exit statuses 127 and 126, so they are runc's (Go's os/exec).
 fn of_program(planned: &Planned, fault: &Fault) -> Option<Error> {
     let errno = Errno::from_raw_os_error(fault.errno);
+    if fault.call == Some(Call::Ambient) {
+        let number = fault.object.bytes().next().map_or(0, usize::from);
+        let name = insula_plan::capability_names().get(number).copied().unwrap_or("beyond those known");
+        return Some(
+            // COMPAT(runc): its words, which are only a warning.
+            Error::kernel(fault.errno, format!("can't raise ambient capability {name}: it must be permitted and inheritable"))
+                .field("/process/capabilities/ambient"),
+        );
+    }
     let text = |what: &str| Error::new(Kind::Exec, what.replace("{}", &fault.object));
     match (&planned.step, errno) {
         (Step::Find { program, .. }, Errno::NOENT) if !program.to_bytes().contains(&b'/') => {

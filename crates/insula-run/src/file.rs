@@ -43,6 +43,30 @@ pub fn read(dir: BorrowedFd<'_>, path: &str, limit: usize, attempted: &'static s
     }
 }
 
+/// The content of a file that the user names, which may also be a pipe (`<(…)` of a shell), at most `limit` bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_stream(dir: BorrowedFd<'_>, path: &str, limit: usize, attempted: &'static str) -> Result<Vec<u8>> {
+    let failed = |errno: Errno| Error::kernel(errno.raw_os_error(), attempted).object(path);
+    let fd = openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()).map_err(failed)?;
+    read_all(fd.as_fd(), limit).map_err(failed)?.ok_or_else(|| Error::state(attempted, "it is too large").object(path))
+}
+
+/// Everything up to the end of `fd`; `None` if that is more than `limit` bytes.
+pub fn read_all(fd: BorrowedFd<'_>, limit: usize) -> core::result::Result<Option<Vec<u8>>, Errno> {
+    let mut text = Vec::with_capacity(4096);
+    loop {
+        text.reserve(4096);
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => return Ok(Some(text)),
+            Ok(_) if text.len() > limit => return Ok(None),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// As [`read`], as text.
 pub fn read_text(dir: BorrowedFd<'_>, path: &str, limit: usize, attempted: &'static str) -> Result<String> {
     let bytes = read(dir, path, limit, attempted)?;

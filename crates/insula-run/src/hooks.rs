@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Kind, Result};
 use insula_spec::Hook;
+use rustix::fd::BorrowedFd;
 
 /// What hooks are told of the container.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Subject<'a> {
     pub bundle: &'a str,
     /// The document's annotations.
     pub annotations: &'a BTreeMap<String, String>,
+    /// The container's state directory.
+    pub home: Option<BorrowedFd<'a>>,
 }
 
 impl Subject<'_> {
@@ -51,26 +54,32 @@ impl Subject<'_> {
         }
         let state = self.state(status);
         for (index, hook) in hooks.iter().enumerate() {
-            one(hook, &format!("/hooks/{list}/{index}"), &state, place)?;
+            one(hook, &format!("/hooks/{list}/{index}"), &state, place, self.home)?;
         }
         Ok(())
     }
 
-    /// As [`Self::run`], going on after a failure; the failures come back (poststart and poststop must not stop the rest).
+    /// As [`Self::run`], going on after a failure; the failures come back (poststop must not stop the rest).
     pub fn run_all(&self, hooks: &[Hook<'_>], list: &str, status: Status) -> Vec<Error> {
         if hooks.is_empty() {
             return Vec::new();
         }
         let state = self.state(status);
-        let each = hooks.iter().enumerate().map(|(index, hook)| one(hook, &format!("/hooks/{list}/{index}"), &state, None));
+        let each = hooks.iter().enumerate().map(|(index, hook)| one(hook, &format!("/hooks/{list}/{index}"), &state, None, self.home));
         each.filter_map(Result::err).collect()
     }
 }
 
-fn one(hook: &Hook<'_>, pointer: &str, state: &str, place: Option<Place<'_>>) -> Result<()> {
+fn one(
+    hook: &Hook<'_>,
+    pointer: &str,
+    state: &str,
+    place: Option<Place<'_>>,
+    note: Option<BorrowedFd<'_>>,
+) -> Result<()> {
     let args: Vec<String> = hook.args.iter().map(|arg| String::from(arg.as_str())).collect();
     let env: Vec<String> = hook.env.iter().map(|entry| String::from(entry.as_str())).collect();
-    let program = Program { path: &hook.path, args: &args, env: &env, input: state.as_bytes(), timeout: hook.timeout };
+    let program = Program { path: &hook.path, args: &args, env: &env, input: state.as_bytes(), timeout: hook.timeout, note };
     let ended = program.run(place).map_err(|e| e.field(pointer))?;
     if ended.success() {
         return Ok(());

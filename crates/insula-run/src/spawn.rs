@@ -2,7 +2,7 @@
 //! Programs of the host that insula runs: hooks and the id-map helpers. Each gets only what it is given, its output is
 //! bounded, and when its time is over its whole process group ends with it.
 
-use crate::handle::Handle;
+use crate::handle::{Handle, Identity};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,7 +30,12 @@ pub struct Program<'a> {
     pub input: &'a [u8],
     /// Seconds after which it is killed.
     pub timeout: Option<i64>,
+    /// A state directory to note the program in while it runs, so that `delete` can end it should this command die.
+    pub note: Option<BorrowedFd<'a>>,
 }
+
+/// Name of the note.
+pub(crate) const NOTE: &str = "hook";
 
 /// How a program ended.
 #[derive(Debug)]
@@ -83,22 +88,50 @@ impl Program<'_> {
         let (input_read, input_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e, self.path))?;
         let (output_read, output_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e, self.path))?;
         let (exec_read, exec_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e, self.path))?;
+        let (go_read, go_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e, self.path))?;
         let (pid, pidfd) = match clone3(0, None).map_err(|e| failed(e, self.path))? {
-            Cloned::Child => self.become_program(place, &input_read, &output_write, &exec_write),
+            Cloned::Child => {
+                // A process that stays between us and the program must not keep the program's input from ending.
+                for ours in [&input_write, &output_read, &exec_read, &go_write] {
+                    insula_sys::memory::close(ours.as_fd());
+                }
+                // Not before it is noted; should this command die first, the pipe ends.
+                if rustix::io::read(&go_read, &mut [0; 1]) != Ok(1) {
+                    insula_sys::process::exit(127);
+                }
+                self.become_program(place, &input_read, &output_write, &exec_write)
+            }
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };
-        drop((input_read, output_write, exec_write));
+        drop((input_read, output_write, exec_write, go_read));
         let child = Handle { pid, pidfd };
+        let noted = self.note_down(&child);
+        if noted.is_ok() {
+            let _ = rustix::io::write(&go_write, &[1]);
+        }
+        drop(go_write);
         let outcome = self.talk(&child, input_write, &output_read, limit);
         let mut errno = [0; 4];
         let not_started = matches!(rustix::io::read(&exec_read, &mut errno), Ok(4));
         let status = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, self.path))?;
+        if let Some(dir) = self.note {
+            let _ = rustix::fs::unlinkat(dir, NOTE, rustix::fs::AtFlags::empty());
+        }
+        noted?;
         let (timed_out, output) = outcome?;
         if not_started {
             return Err(failed(Errno::from_raw_os_error(i32::from_le_bytes(errno)), self.path));
         }
         let status = status.ok_or_else(|| failed(Errno::CHILD, self.path))?;
         Ok(Ended { status: status.exit_status(), signal: status.terminating_signal(), timed_out, output })
+    }
+
+    /// Writes down who the program is.
+    fn note_down(&self, child: &Handle) -> Result<()> {
+        let Some(dir) = self.note else { return Ok(()) };
+        let identity = Identity::of(child.pid, child.pidfd.as_fd())?;
+        let text = serde_json::to_string(&identity).unwrap_or_default();
+        crate::file::replace(dir, NOTE, text.as_bytes(), 0o600).map_err(|e| failed(e, self.path))
     }
 
     /// In the child: becomes the program, or says through `told` why not.
@@ -216,6 +249,20 @@ fn collect(output: &OwnedFd, text: &mut Vec<u8>, limit: usize) -> bool {
 pub(crate) fn now() -> i64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+}
+
+/// Ends the program that a command noted in the state directory `dir` and did not live to see the end of, with its
+/// whole process group.
+pub(crate) fn end_noted(dir: BorrowedFd<'_>) {
+    let noted = crate::file::read(dir, NOTE, 4096, "read the note of a hook").ok();
+    let identity: Option<Identity> = noted.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    // Only one that is still the very process: a group number is recycled, too.
+    let Some(handle) = identity.and_then(|identity| identity.open()) else { return };
+    if let Some(group) = Pid::from_raw(handle.pid) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = handle.signal(9);
+    handle.wait(5000);
 }
 
 /// A failure of the program, in words.

@@ -3,7 +3,6 @@
 
 use crate::create::poststart;
 use crate::file;
-use crate::launch::Log;
 use crate::record::{Record, Status};
 use crate::spawn::Place;
 use crate::status;
@@ -20,7 +19,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// `State` if it is not created.
-pub fn start(home: &Home, log: &dyn Log) -> Result<()> {
+pub fn start(home: &Home) -> Result<()> {
     home.lock()?;
     let record = home.record()?.ok_or_else(|| status::missing(&home.id))?;
     let attempted = format!("start container {}", home.id);
@@ -36,7 +35,7 @@ pub fn start(home: &Home, log: &dyn Log) -> Result<()> {
     let config = if record.hooks { document(home)? } else { Vec::new() };
     if record.hooks {
         let spec = insula_spec::load(&config)?;
-        before(&record, &spec)?;
+        before(home, &record, &spec)?;
     }
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), attempted.clone()).object(format!("{}/{FIFO}", home.path));
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -48,7 +47,7 @@ pub fn start(home: &Home, log: &dyn Log) -> Result<()> {
     file::write_all(fifo.as_fd(), &[1]).map_err(failed)?;
     unlinkat(home.fd(), FIFO, AtFlags::empty()).map_err(failed)?;
     if record.hooks {
-        poststart(&insula_spec::load(&config)?, &record, log)?;
+        poststart(home, &insula_spec::load(&config)?, &record)?;
     }
     Ok(())
 }
@@ -59,7 +58,7 @@ pub(crate) fn document(home: &Home) -> Result<Vec<u8>> {
 }
 
 /// startContainer hooks; one that fails ends the container, as the specification demands.
-fn before(record: &Record, spec: &insula_spec::Spec<'_>) -> Result<()> {
+fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>) -> Result<()> {
     if spec.hooks.start_container.is_empty() {
         return Ok(());
     }
@@ -77,6 +76,7 @@ fn before(record: &Record, spec: &insula_spec::Spec<'_>) -> Result<()> {
         pid: record.init.pid,
         bundle: &record.bundle,
         annotations: &record.annotations,
+        home: Some(home.fd()),
     };
     let place = Place { pidfd: init.pidfd.as_fd(), kinds };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place)).inspect_err(|_| {

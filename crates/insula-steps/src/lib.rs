@@ -144,8 +144,9 @@ steps! {
     35 Find { program: &'a CStr, path: &'a CStr }
     /// Reports that all is done and waits for the host side's word to go on.
     36 Ready {}
-    /// Waits for `start`: one byte from the fifo `fd`, which init holds open for reading and writing.
-    37 AwaitStart { fd: Fd }
+    /// Waits for `start`: one byte from the fifo `fd`, which init holds open for reading and writing. Every other
+    /// descriptor from `first` on, but that of the host side's socket, is closed before.
+    37 AwaitStart { fd: Fd, first: u32 }
     /// Descriptors from `first` on will not survive the last step.
     38 CloseFrom { first: u32 }
     /// Becomes the user's program, found by the last `Find`.

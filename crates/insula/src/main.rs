@@ -14,7 +14,7 @@ mod output;
 
 use context::Context;
 use insula_cli::Parsed;
-use insula_error::Error;
+use insula_error::{Error, Kind};
 
 /// Version of this build.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -36,14 +36,14 @@ fn insula_main() -> i32 {
         Ok(status) => status,
         Err(error) => {
             context.fatal(&error);
-            failure_status(&parsed)
+            failure_status(&parsed, &error)
         }
     }
 }
 
 /// runc's exit status for its own failures: 255 for `exec`, whose other values are the process's, else 1.
-fn failure_status(parsed: &Parsed<'_>) -> i32 {
-    if parsed.command.is_some_and(|command| command.name == "exec") { 255 } else { 1 }
+fn failure_status(parsed: &Parsed<'_>, error: &Error) -> i32 {
+    if error.kind() != Kind::Usage && parsed.command.is_some_and(|command| command.name == "exec") { 255 } else { 1 }
 }
 
 fn run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32, Error> {
@@ -54,13 +54,13 @@ fn run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32, Error> {
         return command::help(parsed.command);
     }
     if parsed.globals().systemd_cgroup {
-        return Err(Error::new(insula_error::Kind::Unsupported, "let systemd make the cgroups")
+        return Err(Error::new(Kind::Unsupported, "let systemd make the cgroups")
             .reason("insula does not do this yet")
             .advice("leave out --systemd-cgroup; for Docker: --exec-opt native.cgroupdriver=cgroupfs"));
     }
     let name = parsed.command.map_or("help", |command| command.name);
     match command::COMMANDS.iter().find(|(known, _)| *known == name) {
         Some((_, perform)) => perform(parsed, context),
-        None => Err(Error::new(insula_error::Kind::Unsupported, alloc::format!("perform {name}")).reason("insula does not do this yet")),
+        None => Err(Error::new(Kind::Unsupported, alloc::format!("perform {name}")).reason("insula does not do this yet")),
     }
 }

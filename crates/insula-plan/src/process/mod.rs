@@ -41,11 +41,35 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     if planner.spec.process.is_none() {
         planner.step(Phase::Start, Field::None, Step::Ready {});
         let fd = planner.slot(Slot::Fifo);
-        planner.step(Phase::Start, Field::None, Step::AwaitStart { fd });
+        planner.step(Phase::Start, Field::None, Step::AwaitStart { fd, first: 3 + planner.options.preserve_fds });
         return Ok(());
     }
     common(planner)
 }
+
+/// All CPUs that the cgroup allows: what the caller was pinned to is not the container's.
+pub(crate) fn all_cpus(planner: &mut Planner<'_>) {
+    planner.step(Phase::Enter, Field::None, Step::Affinity { cpus: &[] });
+}
+
+/// `execCPUAffinity`: which CPUs a process that `exec` adds may use before (`initial`) and after (`final`) it enters the
+/// container's cgroup.
+pub(crate) fn exec_cpus(planner: &mut Planner<'_>, place: &'static str) -> Result<bool> {
+    let process = process_of(planner.spec)?;
+    let Some(affinity) = &process.exec_cpu_affinity else { return Ok(false) };
+    let initial = place == "initial";
+    let list = if initial { &affinity.initial } else { &affinity.final_ };
+    let Some(list) = list.as_deref().filter(|list| !list.is_empty()) else { return Ok(false) };
+    let pointer = if initial { "/process/execCPUAffinity/initial" } else { "/process/execCPUAffinity/final" };
+    let mask = tables::bit_list(list, CPU_WORDS)
+        .ok_or_else(|| Error::invalid(pointer, "set the CPU affinity", format!("{list:?} is no list of CPUs")))?;
+    let phase = if initial { Phase::Stage } else { Phase::Enter };
+    planner.step(phase, Field::At(pointer), Step::Affinity { cpus: text::bytes(&mask) });
+    Ok(true)
+}
+
+/// 1024 CPUs.
+const CPU_WORDS: usize = 16;
 
 /// A process that `exec` adds.
 pub(crate) fn plan_exec(planner: &mut Planner<'_>) -> Result<()> {
@@ -69,7 +93,11 @@ fn common(planner: &mut Planner<'_>) -> Result<()> {
     labels(planner, process)?;
     let capabilities = capabilities::sets(process);
     planner.step(PHASE, Field::At("/process/capabilities/bounding"), Step::Bounding { keep: capabilities.bounding });
-    let env = environment(process, &planner.options.extra_env);
+    let mut env = environment(process, &planner.options.extra_env);
+    // An empty one counts as none, as runc has it.
+    if env.get("HOME").is_some_and(|entry| entry.1 == "HOME=") {
+        env.remove("HOME");
+    }
     let cwd = text::c_str(if process.cwd.is_empty() { "/" } else { &process.cwd });
     planner.step(PHASE, Field::At("/process/cwd"), Step::Cwd { path: cwd, make: 1 });
     if !env.contains_key("HOME") {
@@ -129,7 +157,7 @@ fn start(planner: &mut Planner<'_>, process: &Process<'_>, sets: capabilities::S
     }
     if !planner.options.run {
         let fd = planner.slot(Slot::Fifo);
-        planner.step(Phase::Start, Field::None, Step::AwaitStart { fd });
+        planner.step(Phase::Start, Field::None, Step::AwaitStart { fd, first: 3 + planner.options.preserve_fds });
     }
     planner.step(Phase::Start, Field::None, Step::CloseFrom { first: 3 + planner.options.preserve_fds });
     if late {

@@ -32,7 +32,13 @@ pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<
     let (bundle, config) = read(parsed)?;
     let (spec, pinned) = document(parsed, &config, context)?;
     let container = make(parsed, context, &bundle, &config, &spec, pinned, true)?;
-    poststart(&spec, &container.record, context)?;
+    if let Err(error) = poststart(&container.home, &spec, &container.record) {
+        container.home.unlock();
+        if let Some(home) = context.make_root()?.home(&container.home.id)? {
+            delete::delete(home, true, context)?;
+        }
+        return Err(error);
+    }
     if parsed.is_set("detach") {
         return Ok(0);
     }

@@ -18,10 +18,13 @@ use rustix::fs::CWD;
 
 pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
     let id = super::id(parsed)?;
+    if parsed.rest().is_empty() && !parsed.is_set("process") {
+        return Err(Error::usage("exec: a command is needed, or --process"));
+    }
     let (home, record) = status::find(context.root()?.as_ref(), id)?;
     let config = file::read(home.fd(), CONFIG, insula_spec::MAX_DOCUMENT, "read the container's document")?;
     let mut spec = insula_spec::load(&config)?;
-    let given = parsed.flag("process").map(|path| file::read(CWD, path, insula_spec::MAX_DOCUMENT, "read the process")).transpose()?;
+    let given = parsed.flag("process").map(|path| file::read_stream(CWD, path, insula_spec::MAX_DOCUMENT, "read the process")).transpose()?;
     let process = match &given {
         Some(bytes) => {
             let process = insula_spec::load_process(bytes)?;
@@ -61,9 +64,6 @@ fn reduced<'d>(spec: Spec<'d>, process: Process<'d>) -> Spec<'d> {
 /// The container's own process, changed as the flags say.
 fn from_flags<'d>(parsed: &Parsed<'d>, spec: &mut Spec<'d>) -> Result<Process<'d>> {
     let mut process = spec.process.take().unwrap_or_default();
-    if parsed.rest().is_empty() {
-        return Err(Error::usage("exec: a command is needed, or --process"));
-    }
     process.args = Vec::with_capacity(parsed.rest().len());
     for argument in parsed.rest() {
         let text = argument.to_str().map_err(|_| Error::usage("exec: the command must be UTF-8"))?;
@@ -81,7 +81,8 @@ fn from_flags<'d>(parsed: &Parsed<'d>, spec: &mut Spec<'d>) -> Result<Process<'d
         arguments::variable(entry)?;
         process.env.push(Str::from(entry));
     }
-    if let Some(user) = parsed.flag("user") {
+    // An empty one is given, and is no user.
+    if let Some(user) = parsed.values("user").last() {
         let (uid, gid) = arguments::user(user)?;
         process.user.uid = uid;
         // CVE-2026-30892: a user without a group is group 0, not whatever the container's process has.
@@ -104,6 +105,10 @@ fn from_flags<'d>(parsed: &Parsed<'d>, spec: &mut Spec<'d>) -> Result<Process<'d
         let sets = process.capabilities.get_or_insert_with(Capabilities::default);
         for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
             set.push(name.clone());
+        }
+        // The kernel takes ambient ones only where inheritable ones are (COMPAT(runc)).
+        if !sets.inheritable.is_empty() {
+            sets.ambient.push(name);
         }
     }
     Ok(process)

@@ -14,7 +14,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     let (home, record) = status::find(context.root()?.as_ref(), super::id(parsed)?)?;
     let document = match parsed.flag("resources").filter(|path| !path.is_empty()) {
         Some("-") => Some(standard_input()?),
-        Some(path) => Some(file::read(CWD, path, insula_spec::MAX_DOCUMENT, "read the resources")?),
+        Some(path) => Some(file::read_stream(CWD, path, insula_spec::MAX_DOCUMENT, "read the resources")?),
         None => None,
     };
     let mut wanted = match &document {
@@ -34,17 +34,10 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
 }
 
 fn standard_input() -> Result<Vec<u8>> {
-    let failed = |e: rustix::io::Errno| Error::kernel(e.raw_os_error(), "read the resources").object("standard input");
-    let mut text = Vec::with_capacity(4096);
-    loop {
-        text.reserve(4096);
-        match rustix::io::read(insula_sys::memory::borrow(0), rustix::buffer::spare_capacity(&mut text)) {
-            Ok(0) => return Ok(text),
-            Ok(_) if text.len() > insula_spec::MAX_DOCUMENT => return Err(Error::usage("the resources are too large")),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(failed(e)),
-        }
-    }
+    let attempted = "read the resources from standard input";
+    file::read_all(insula_sys::memory::borrow(0), insula_spec::MAX_DOCUMENT)
+        .map_err(|e| Error::kernel(e.raw_os_error(), attempted))?
+        .ok_or_else(|| Error::state(attempted, "they are too large"))
 }
 
 /// What goes together, as runc has it.
