@@ -28,6 +28,7 @@ pub mod kill;
 mod launch;
 mod maps;
 pub mod pause;
+pub mod outline;
 mod prepare;
 pub mod record;
 pub mod running;

@@ -214,6 +214,16 @@ impl DeviceRules {
         Ok(result)
     }
 
+    /// How many exceptions there are from what holds for all devices.
+    pub fn len(&self) -> usize {
+        self.exceptions.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.exceptions.is_empty()
+    }
+
     /// Whether the rules allow `access` (all of it at once, as an open for reading and writing asks) to a device.
     pub fn decide(&self, kind: DeviceKind, major: u32, minor: u32, access: DeviceAccess) -> bool {
         let excepted = self.exceptions.iter().any(|exception| {

@@ -11,6 +11,7 @@ mod kill;
 mod list;
 mod pause;
 mod ns;
+mod plan;
 mod ps;
 mod spec;
 mod start;
@@ -31,6 +32,7 @@ type Perform = fn(&Parsed<'_>, &Context<'_>) -> Result<i32>;
 /// What is performed, by name.
 pub(crate) static COMMANDS: &[(&str, Perform)] = &[
     ("try", try_::perform),
+    ("plan", plan::perform),
     ("spec", spec::perform),
     ("create", create::perform),
     ("start", start::perform),
