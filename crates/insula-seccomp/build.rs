@@ -145,17 +145,15 @@ impl Names {
 
     /// The table as Rust source.
     fn source(&self) -> String {
-        let (seed, slots) = layout(self.0.keys());
-        let text: String = self.0.keys().copied().collect();
+        let names: Vec<_> = self.0.keys().copied().collect();
+        let (seed, slots) = layout(&names);
+        let text = names.concat();
         let mut source = format!("Names {{ seed: {seed}, bits: {BITS}, text: b{text:?}, entries: &[");
         let mut start = 0;
         for (name, Entry { numbers, call }) in &self.0 {
             let length = name.len();
-            write!(
-                source,
-                "Entry {{ start: {start}, length: {length}, call: {call}, numbers: {numbers:?} }},"
-            )
-            .expect("writing to a string");
+            write!(source, "Entry {{ start: {start}, length: {length}, call: {call}, numbers: {numbers:?} }},")
+                .expect("writing to a string");
             start += length;
         }
         write!(source, "], slots: &{slots:?} }}").expect("writing to a string");
@@ -164,11 +162,11 @@ impl Names {
 }
 
 /// The seed that gives the shortest searches, and the slots: index of the entry plus one, 0 where empty.
-fn layout<'a>(names: impl Iterator<Item = &'a &'static str> + Clone) -> (u32, Vec<u16>) {
+fn layout(names: &[&str]) -> (u32, Vec<u16>) {
     let attempt = |seed: u32| {
         let mut slots = vec![0_u16; 1 << BITS];
         let mut steps = Vec::new();
-        for (index, name) in names.clone().enumerate() {
+        for (index, name) in names.iter().enumerate() {
             let mut slot = hash::slot(name.as_bytes(), seed, BITS);
             let mut step = 0;
             while slots[slot] != 0 {

@@ -33,7 +33,8 @@ impl Condition {
     fn parse(argument: &SyscallArg<'_>, pointer: impl Fn(&str) -> alloc::string::String) -> Result<Self, Error> {
         let operator = look_up(OPERATORS, &argument.op, "a comparison", || pointer("op"))?;
         if argument.index >= ARGUMENTS {
-            let reason = format!("there is no argument {}: a system call has {ARGUMENTS}, counted from 0", argument.index);
+            let reason =
+                format!("there is no argument {}: a system call has {ARGUMENTS}, counted from 0", argument.index);
             return Err(Error::invalid(pointer("index"), ATTEMPTED, reason));
         }
         let (value, mask) = match operator {

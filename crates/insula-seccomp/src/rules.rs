@@ -96,7 +96,7 @@ impl Filter {
     }
 }
 
-/// The flags for seccomp(2).
+/// The flags for seccomp(2). As with runc, a profile without a list of flags gets one.
 pub(crate) fn flags(seccomp: &Seccomp<'_>, uses_notify: bool) -> Result<u32, Error> {
     let mut bits = if uses_notify { FLAG_NEW_LISTENER } else { 0 };
     for (index, word) in seccomp.flags.iter().enumerate() {
@@ -160,8 +160,16 @@ struct Builder {
 /// One alternative of a rule, kept for each width of arguments once a call needs it.
 struct Alternative {
     conditions: Vec<Condition>,
-    /// By `Abi::wide`: the rule, or `None` within if its conditions always hold.
-    rules: [Option<Option<u32>>; 2],
+    /// By `Abi::wide`.
+    matches: [Option<Match>; 2],
+}
+
+/// When a rule matches on an ABI.
+#[derive(Clone, Copy)]
+enum Match {
+    Always,
+    /// If the conditions of this rule hold.
+    If(u32),
 }
 
 impl Builder {
@@ -172,7 +180,7 @@ impl Builder {
         let value = value(action, syscall.errno_ret, || field("errnoRet"))?;
         let alternatives = condition::alternatives(&syscall.args, index)?.into_iter();
         let mut alternatives: Vec<_> =
-            alternatives.map(|conditions| Alternative { conditions, rules: [None; 2] }).collect();
+            alternatives.map(|conditions| Alternative { conditions, matches: [None; 2] }).collect();
         for (position, name) in syscall.names.iter().enumerate() {
             let pointer = || field(&format!("names/{position}"));
             if name.is_empty() {
@@ -181,7 +189,8 @@ impl Builder {
             if action == Action::Notify {
                 // The listener's number is written to the runtime after the filter is in place.
                 if name == "write" {
-                    let reason = "a notification for write would suspend the runtime, which must first send the listener";
+                    let reason =
+                        "a notification for write would suspend the runtime, which must first send the listener";
                     return Err(Error::invalid(pointer(), ATTEMPTED, reason));
                 }
                 self.filter.uses_notify = true;
@@ -209,32 +218,30 @@ impl Builder {
             for alternative in &mut *alternatives {
                 if let Some((slot, call)) = multiplexed {
                     let conditions = condition::multiplexed(&alternative.conditions, call);
-                    let rule = self.rule(&conditions, abi, action, source);
-                    self.add_rule(column, slot, rule, action);
+                    let matches = self.matches(&conditions, abi, action, source);
+                    self.add_rule(column, slot, matches, action);
                 }
                 if let Some(slot) = slot {
-                    let rule = match alternative.rules[usize::from(abi.wide)] {
-                        Some(rule) => rule,
-                        None => self.rule(&alternative.conditions, abi, action, source),
-                    };
-                    alternative.rules[usize::from(abi.wide)] = Some(rule);
-                    self.add_rule(column, slot, rule, action);
+                    let known = alternative.matches[usize::from(abi.wide)];
+                    let matches = known.unwrap_or_else(|| self.matches(&alternative.conditions, abi, action, source));
+                    alternative.matches[usize::from(abi.wide)] = Some(matches);
+                    self.add_rule(column, slot, matches, action);
                 }
             }
         }
     }
 
-    /// Stores a rule; `None` if its conditions always hold.
-    fn rule(&mut self, conditions: &[Condition], abi: &Abi, action: u32, source: usize) -> Option<u32> {
+    /// Stores a rule, if it needs to look at arguments.
+    fn matches(&mut self, conditions: &[Condition], abi: &Abi, action: u32, source: usize) -> Match {
         let conditions = condition::for_width(conditions, abi.wide);
         if conditions.is_empty() {
-            return None;
+            return Match::Always;
         }
         self.filter.rules.push(Rule { conditions, action, source });
-        Some(self.filter.rules.len() as u32 - 1)
+        Match::If(self.filter.rules.len() as u32 - 1)
     }
 
-    fn add_rule(&mut self, column: usize, slot: u16, rule: Option<u32>, action: u32) {
+    fn add_rule(&mut self, column: usize, slot: u16, matches: Match, action: u32) {
         let Some(calls) = &mut self.filter.calls[column] else { return };
         let verdict = &mut calls.verdicts[usize::from(slot)];
         let before = match *verdict {
@@ -242,9 +249,9 @@ impl Builder {
             Verdict::Default => None,
             Verdict::Chain(link) => Some(link),
         };
-        *verdict = match rule {
-            None => Verdict::Return(action),
-            Some(rule) => {
+        *verdict = match matches {
+            Match::Always => Verdict::Return(action),
+            Match::If(rule) => {
                 self.links.push((rule, before));
                 Verdict::Chain(self.links.len() as u32 - 1)
             }
@@ -270,7 +277,8 @@ impl Builder {
 
 /// The rules of the list that ends with link `last`, in the order in which they are tried, without repetitions.
 fn chain(links: &[(u32, Option<u32>)], last: u32, rules: &[Rule]) -> Result<Vec<u32>, Error> {
-    let links = core::iter::successors(Some(links[last as usize]), |(_, before)| before.map(|link| links[link as usize]));
+    let links =
+        core::iter::successors(Some(links[last as usize]), |(_, before)| before.map(|link| links[link as usize]));
     let mut chain: Vec<u32> = links.map(|(rule, _)| rule).collect();
     chain.reverse();
     let rule = |index: u32| &rules[index as usize];

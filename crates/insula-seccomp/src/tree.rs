@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From answers to the program: ranges of numbers with the same answer, and a search tree over them.
 
+use crate::Instruction;
 use crate::abi::{Abi, X32_BIT};
 use crate::emit::{ARCHITECTURE, Compare, Emitter, NUMBER, Target};
 use crate::rules::{Calls, Filter, Rule, Verdict};
 use crate::words::{Action, Architecture, ENOSYS, Operator};
-use crate::Instruction;
 use alloc::vec::Vec;
 
 /// Single numbers inside a range that are picked out one after the other, at the leaves of the tree. More of them
@@ -105,17 +105,14 @@ impl Compiler<'_> {
         };
         let x32 = family.abis.iter().position(|abi| abi.architecture == Architecture::X32);
         let x32 = x32.and_then(|column| Some((column, self.filter.calls[column].as_ref()?)));
-        let (otherwise, beyond, no_call) = match x32 {
-            Some((column, calls)) => {
-                self.push_calls(ranges, column, X32_BIT);
-                let beyond = newer(calls, default);
-                (default, beyond, beyond)
-            }
-            None => {
-                let bad = Target::Return(Action::KillThread.value(None));
-                ranges.push(X32_BIT, bad);
-                (bad, bad, default)
-            }
+        let (otherwise, beyond, no_call) = if let Some((column, calls)) = x32 {
+            self.push_calls(ranges, column, X32_BIT);
+            let beyond = newer(calls, default);
+            (default, beyond, beyond)
+        } else {
+            let bad = Target::Return(Action::KillThread.value(None));
+            ranges.push(X32_BIT, bad);
+            (bad, bad, default)
         };
         if let Some(calls) = &self.filter.calls[x86_64] {
             ranges.push(0x8000_0000, newer(calls, otherwise));
@@ -173,7 +170,9 @@ impl Compiler<'_> {
     /// Picks out the single numbers; the rest of a unit has one target.
     fn unit(&mut self, unit: &[Range]) -> Target {
         let singles = unit.iter().skip(1).step_by(2).rev();
-        singles.fold(unit[0].target, |rest, single| self.emitter.compare(Compare::Equal, single.start, single.target, rest))
+        singles.fold(unit[0].target, |rest, single| {
+            self.emitter.compare(Compare::Equal, single.start, single.target, rest)
+        })
     }
 }
 

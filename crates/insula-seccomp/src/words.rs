@@ -20,7 +20,7 @@ pub(crate) enum Action {
 }
 
 /// Returned for calls newer than what the profile knows.
-pub(crate) const ENOSYS: u32 = ERRNO | 38;
+pub(crate) const ENOSYS: u32 = ERRNO + 38;
 
 const ERRNO: u32 = 0x0005_0000;
 const EPERM: u32 = 1;

@@ -26,7 +26,8 @@ unsafe extern "C" {
     fn seccomp_release(filter: *mut c_void);
     fn seccomp_attr_set(filter: *mut c_void, attribute: c_int, value: u32) -> c_int;
     fn seccomp_arch_add(filter: *mut c_void, arch: u32) -> c_int;
-    fn seccomp_rule_add_array(filter: *mut c_void, action: u32, nr: c_int, count: c_uint, args: *const ArgCmp) -> c_int;
+    fn seccomp_rule_add_array(filter: *mut c_void, action: u32, nr: c_int, count: c_uint, args: *const ArgCmp)
+    -> c_int;
     fn seccomp_export_bpf(filter: *const c_void, descriptor: c_int) -> c_int;
     fn seccomp_syscall_resolve_name_arch(arch: u32, name: *const c_char) -> c_int;
 }
@@ -130,7 +131,8 @@ impl Reference {
                 }
             }
         }
-        let newest = if ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].contains(&profile.default_action.as_str()) {
+        let newest = if ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].contains(&profile.default_action.as_str())
+        {
             Vec::new()
         } else {
             abis.iter().filter_map(|&abi| Some((abi, newest(profile, abi)?))).collect()
@@ -139,10 +141,6 @@ impl Reference {
         Ok(Self { ambiguous: ambiguous(&program), program, newest })
     }
 
-    pub(crate) fn dump(&self, call: &Call) -> String {
-        let (_, path) = run(&self.program, call);
-        path.iter().map(|p| format!("{p}: {:x?}\n", self.program[*p])).collect()
-    }
     /// The answer to a call; `Err` with it if a comparison on the way was compiled wrongly.
     pub(crate) fn verdict(&self, call: &Call) -> Result<u32, u32> {
         let wants_x32 = call.nr & X32_BIT != 0;
@@ -163,7 +161,7 @@ impl Reference {
 
 /// Where libseccomp's program is wrong whatever the profile: it forgets to load a word again when a comparison is
 /// reached from two places, one of which has loaded another half of the argument. (Seen in 2.5.4 and 2.6.1, with
-/// several conditions on one argument.)
+/// several conditions on one argument. 2.5.4 also compares the architecture with numbers, if x32 comes first.)
 fn ambiguous(program: &[Instruction]) -> BTreeSet<usize> {
     /// What the accumulator holds: the offset of the word and the bits that were kept.
     type Loaded = BTreeSet<(u32, u32)>;
@@ -179,7 +177,8 @@ fn ambiguous(program: &[Instruction]) -> BTreeSet<usize> {
             0x54 => loaded[next].extend(before.iter().map(|&(offset, mask)| (offset, mask & k))),
             0x05 => loaded[next + k as usize].extend(&before),
             _ => {
-                if before.len() > 1 {
+                let is_architecture = [I386, X86_64].contains(&k);
+                if before.len() > 1 || before.contains(&(4, u32::MAX)) && !is_architecture {
                     ambiguous.insert(position);
                 }
                 for jump in [instruction.jt, instruction.jf] {

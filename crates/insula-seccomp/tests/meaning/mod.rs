@@ -21,13 +21,55 @@ pub(crate) const ABIS: [Abi; 3] = [Abi::X86_64, Abi::X86, Abi::X32];
 const ENOSYS: u32 = 0x0005_0026;
 
 const SOCKETCALL: [&str; 21] = [
-    "", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv",
-    "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
+    "",
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
 ];
 
 const IPC: [&str; 25] = [
-    "", "semop", "semget", "semctl", "semtimedop", "", "", "", "", "", "", "msgsnd", "msgrcv", "msgget", "msgctl", "",
-    "", "", "", "", "", "shmat", "shmdt", "shmget", "shmctl",
+    "",
+    "semop",
+    "semget",
+    "semctl",
+    "semtimedop",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "msgsnd",
+    "msgrcv",
+    "msgget",
+    "msgctl",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "shmat",
+    "shmdt",
+    "shmget",
+    "shmctl",
 ];
 
 impl Abi {
@@ -54,7 +96,11 @@ pub(crate) fn number(abi: Abi, name: &str) -> Option<u32> {
             let profile = Seccomp {
                 default_action: "SCMP_ACT_ALLOW".into(),
                 architectures: vec!["SCMP_ARCH_X86".into(), "SCMP_ARCH_X32".into()],
-                syscalls: vec![Syscall { names: vec![name.into()], action: "SCMP_ACT_TRAP".into(), ..Syscall::default() }],
+                syscalls: vec![Syscall {
+                    names: vec![name.into()],
+                    action: "SCMP_ACT_TRAP".into(),
+                    ..Syscall::default()
+                }],
                 ..Seccomp::default()
             };
             let program = insula_seccomp::compile(&profile).expect("it compiles").expect("it has a default action");
@@ -103,12 +149,20 @@ fn holds(condition: &SyscallArg<'_>, abi: Abi, call: &Call) -> bool {
     }
 }
 
+/// What a rule returns.
+fn value(rule: &Syscall<'_>) -> u32 {
+    action(&rule.action, rule.errno_ret)
+}
+
+/// A rule that concerns a number, with the first argument that a multiplexing call must have.
+type Concern<'p> = (&'p Syscall<'p>, Option<u32>);
+
 /// A profile, with the rules of each call.
 pub(crate) struct Meaning<'p> {
     profile: &'p Seccomp<'p>,
     default: u32,
-    /// Rules that do anything, with the first argument that a multiplexing call must have.
-    rules: BTreeMap<(Abi, u32), Vec<(&'p Syscall<'p>, Option<u32>)>>,
+    /// Rules that do anything, by number.
+    rules: BTreeMap<(Abi, u32), Vec<Concern<'p>>>,
     /// The greatest number that the profile names, if calls above get `ENOSYS`.
     newest: BTreeMap<Abi, u32>,
 }
@@ -116,11 +170,12 @@ pub(crate) struct Meaning<'p> {
 impl<'p> Meaning<'p> {
     pub(crate) fn new(profile: &'p Seccomp<'p>) -> Self {
         let default = action(&profile.default_action, profile.default_errno_ret);
-        let lets_newer = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].contains(&profile.default_action.as_str());
+        let lets_newer =
+            ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].contains(&profile.default_action.as_str());
         let mut meaning = Self { profile, default, rules: BTreeMap::new(), newest: BTreeMap::new() };
         let all = profile.syscalls.iter().flat_map(|rule| rule.names.iter().map(move |name| (rule, name)));
         for ((rule, name), abi) in all.flat_map(|pair| ABIS.map(|abi| (pair, abi))) {
-            let find = |calls: &[&str]| calls.iter().position(|call| abi == Abi::X86 && call == name);
+            let find = |calls: &[&str]| calls.iter().position(|call| abi == Abi::X86 && name == call);
             let multiplexed = find(&SOCKETCALL).map(|call| (102, call)).or(find(&IPC).map(|call| (117, call)));
             let direct = number(abi, name);
             if let (Some(direct), None) = (direct, multiplexed)
@@ -130,7 +185,7 @@ impl<'p> Meaning<'p> {
                 let newest = meaning.newest.entry(abi).or_insert(direct);
                 *newest = direct.max(*newest);
             }
-            if action(&rule.action, rule.errno_ret) == default {
+            if value(rule) == default {
                 continue;
             }
             if let Some((number, call)) = multiplexed {
@@ -144,7 +199,7 @@ impl<'p> Meaning<'p> {
     }
 
     /// Rules that concern a number.
-    fn rules(&self, abi: Abi, number: u32) -> &[(&'p Syscall<'p>, Option<u32>)] {
+    pub(crate) fn rules(&self, abi: Abi, number: u32) -> &[Concern<'p>] {
         self.rules.get(&(abi, number)).map_or(&[], Vec::as_slice)
     }
 
@@ -154,34 +209,35 @@ impl<'p> Meaning<'p> {
         abis.flat_map(|abi| self.rules(abi, nr)).any(|(rule, call)| call.is_some() || !rule.args.is_empty())
     }
 
-    /// The answer to a call, and the rules with conditions that match it. If those have different actions, the answer
-    /// is that of the first.
-    pub(crate) fn answer(&self, call: &Call) -> (u32, Vec<&'p Syscall<'p>>) {
+    /// The answer to a call, and the rules with conditions that match it. There is no answer if those have different
+    /// actions.
+    pub(crate) fn answer(&self, call: &Call) -> (Option<u32>, Vec<&'p Syscall<'p>>) {
         let listed = |abi: Abi| abi == Abi::X86_64 || self.profile.architectures.iter().any(|word| word == abi.word());
         let wants_x32 = call.nr & X32_BIT != 0;
         let abi = match call.arch {
             I386 => Abi::X86,
             X86_64 if wants_x32 => Abi::X32,
             X86_64 => Abi::X86_64,
-            _ => return (0, Vec::new()),
+            _ => return (Some(0), Vec::new()),
         };
         if self.newest.get(&abi).is_some_and(|&newest| listed(abi) && call.nr > newest) {
-            return (ENOSYS, Vec::new());
+            return (Some(ENOSYS), Vec::new());
         }
         // libseccomp takes any great number for one of x32, but for the one that tracers skip a call with.
         let abi = if call.arch == X86_64 && call.nr >= X32_BIT { Abi::X32 } else { abi };
         if !listed(abi) {
-            return (if abi == Abi::X32 && call.nr == u32::MAX { self.default } else { 0 }, Vec::new());
+            return (Some(if abi == Abi::X32 && call.nr == u32::MAX { self.default } else { 0 }), Vec::new());
         }
         let mut matching = Vec::new();
         for &(rule, multiplexed) in self.rules(abi, call.nr) {
             match matches(rule, abi, call, multiplexed) {
-                Match::Always => return (action(&rule.action, rule.errno_ret), Vec::new()),
+                Match::Always => return (Some(value(rule)), Vec::new()),
                 Match::Now => matching.push(rule),
                 Match::Not => {}
             }
         }
-        (matching.first().map_or(self.default, |rule| action(&rule.action, rule.errno_ret)), matching)
+        let first = matching.first().map_or(self.default, |rule| value(rule));
+        (matching.iter().all(|rule| value(rule) == first).then_some(first), matching)
     }
 }
 
@@ -207,7 +263,9 @@ fn matches(rule: &Syscall<'_>, abi: Abi, call: &Call, multiplexed: Option<u32>) 
         if multiplexed.is_none() && rest.clone().all(|condition| always_holds(condition, abi)) {
             return Match::Always;
         }
-        if multiplexed.is_none_or(|number| call.args[0] as u32 == number) && rest.all(|condition| holds(condition, abi, call)) {
+        if multiplexed.is_none_or(|number| call.args[0] as u32 == number)
+            && rest.all(|condition| holds(condition, abi, call))
+        {
             result = Match::Now;
         }
     }

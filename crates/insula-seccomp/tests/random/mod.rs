@@ -43,15 +43,8 @@ const ACTIONS: [&str; 9] = [
     "SCMP_ACT_NOTIFY",
 ];
 
-const OPERATORS: [&str; 7] = [
-    "SCMP_CMP_EQ",
-    "SCMP_CMP_GE",
-    "SCMP_CMP_GT",
-    "SCMP_CMP_LE",
-    "SCMP_CMP_LT",
-    "SCMP_CMP_MASKED_EQ",
-    "SCMP_CMP_NE",
-];
+const OPERATORS: [&str; 7] =
+    ["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"];
 
 const VALUES: [u64; 16] = [
     0,
@@ -73,8 +66,8 @@ const VALUES: [u64; 16] = [
 ];
 
 impl Random {
-    /// A profile whose rules with conditions all have one action, so that their order does not matter.
-    pub(crate) fn profile(&mut self, names: &[&'static str]) -> Seccomp<'static> {
+    /// A profile. Unless `conflicts`, its rules with conditions all have one action, so that their order does not matter.
+    pub(crate) fn profile(&mut self, names: &[&'static str], conflicts: bool) -> Seccomp<'static> {
         // A default of notifying is refused.
         let default = self.pick(&ACTIONS[..8]);
         let conditional = self.pick(&ACTIONS);
@@ -82,8 +75,11 @@ impl Random {
         let rules = 1 + self.below(12);
         let syscalls = (0..rules).map(|_| {
             let args = self.args();
-            let (action, errno_ret) =
-                if args.is_empty() { (self.pick(&ACTIONS), self.errno()) } else { (conditional, conditional_errno) };
+            let (action, errno_ret) = if conflicts || args.is_empty() {
+                (self.pick(&ACTIONS), self.errno())
+            } else {
+                (conditional, conditional_errno)
+            };
             let most = self.pick(&[1, 3, 60]);
             let mut chosen: Vec<_> = (0..=self.below(most)).map(|_| Str::borrowed(self.pick(names))).collect();
             chosen.retain(|name| action != "SCMP_ACT_NOTIFY" || name != "write");
@@ -122,4 +118,18 @@ impl Random {
         };
         (0..count).map(|_| argument(self)).collect()
     }
+}
+
+/// Values around which comparisons change their answer, for each value in the profile.
+pub(crate) fn boundaries(profile: &Seccomp<'_>) -> Vec<u64> {
+    let mut values = vec![0, 1, u64::from(u32::MAX), 1 << 32, u64::MAX];
+    for argument in profile.syscalls.iter().flat_map(|rule| &rule.args) {
+        for value in [argument.value, argument.value_two, argument.value & argument.value_two] {
+            let swapped = value.rotate_left(32);
+            values.extend([value, value.wrapping_sub(1), value.wrapping_add(1), !value, value ^ (1 << 32), swapped]);
+        }
+    }
+    values.sort_unstable();
+    values.dedup();
+    values
 }
