@@ -7,7 +7,7 @@ use crate::paths::{is_dir, open_in};
 use crate::walk::Init;
 use core::ffi::CStr;
 use insula_steps::message::Call;
-use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings};
+use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings};
 use insula_sys::mount::{MountAttr, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
@@ -32,7 +32,16 @@ pub(crate) struct NewMount<'a> {
 
 /// Makes a detached mount of a new file system.
 pub(crate) fn new_mount(fstype: &CStr, options: Strings<'_>, attributes: u64) -> Outcome<OwnedFd> {
+    new_mount_with_mode(fstype, options, attributes, None)
+}
+
+/// As [`new_mount`], with the mode of the root directory given before all other options.
+fn new_mount_with_mode(fstype: &CStr, options: Strings<'_>, attributes: u64, mode: Option<u32>) -> Outcome<OwnedFd> {
     let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen).on(fstype.to_bytes())?;
+    if let Some(mode) = mode {
+        let digits = [9, 6, 3, 0].map(|shift| b'0' + (mode >> shift & 7) as u8);
+        fsconfig_set_string(context.as_fd(), c"mode", &digits[..]).of(Call::Fsconfig).on(b"mode")?;
+    }
     for option in options.iter() {
         let bytes = option.to_bytes();
         let set = match bytes.iter().position(|byte| *byte == b'=') {
@@ -99,7 +108,8 @@ impl Init {
         let copy_up = new.flags & MOUNT_COPY_UP != 0;
         // The copy is written before the mount turns read-only.
         let first = if copy_up { new.attributes & !attr::RDONLY } else { new.attributes };
-        let tree = match new_mount(new.fstype, new.options, first) {
+        let mode = if new.flags & MOUNT_INHERIT_MODE == 0 { None } else { self.mode_of(new.target) };
+        let tree = match new_mount_with_mode(new.fstype, new.options, first, mode) {
             Err(fault) if new.flags & MOUNT_LENIENT != 0 && fault.errno() == Errno::PERM => {
                 self.warn(&fault);
                 return Ok(());
@@ -119,6 +129,12 @@ impl Init {
         attach(tree.as_fd(), target.as_fd()).on(new.target.to_bytes())?;
         self.last_parent = None;
         Ok(())
+    }
+
+    /// Permission bits of what is at `target`, if there is anything.
+    fn mode_of(&self, target: &CStr) -> Option<u32> {
+        let at = self.resolve(target).ok()?;
+        rustix::fs::statat(at, c"", rustix::fs::AtFlags::EMPTY_PATH).ok().map(|stat| stat.st_mode & 0o7777)
     }
 
     /// The directory to mount on.
@@ -147,6 +163,29 @@ impl Init {
         }
         attach(tree, point.as_fd()).on(target.to_bytes())?;
         insula_sys::memory::close(tree);
+        self.last_parent = None;
+        Ok(())
+    }
+
+    /// [`insula_steps::Step::Rebind`]
+    pub(crate) fn rebind(
+        &mut self,
+        (source, target): (&CStr, &CStr),
+        recursive: bool,
+        top: &MountAttr,
+        all: &MountAttr,
+    ) -> Outcome<()> {
+        let from = self.resolve(source).of(Call::Openat2).on(source.to_bytes())?;
+        let tree = clone_tree(from.as_fd(), recursive).on(source.to_bytes())?;
+        for (recursive, attr) in [(false, top), (true, all)] {
+            if attr.set | attr.clear != 0 {
+                change(tree.as_fd(), recursive, attr).on(target.to_bytes())?;
+            }
+        }
+        let dir = is_dir(tree.as_fd()).of(Call::Stat).on(source.to_bytes())?;
+        let point = if dir { self.ensure_dir(target)? } else { self.ensure_file(target)? };
+        refuse_procfs(point.as_fd()).on(target.to_bytes())?;
+        attach(tree.as_fd(), point.as_fd()).on(target.to_bytes())?;
         self.last_parent = None;
         Ok(())
     }

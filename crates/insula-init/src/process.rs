@@ -115,9 +115,9 @@ impl Init {
         let listener = install_filter(program, flags).of(Call::Seccomp)?;
         if flags & SECCOMP_NEW_LISTENER != 0 {
             if let Some(listener) = listener {
-                self.tell(Tag::Listener, [0; 3], &[], Some(listener.as_fd())).of(Call::Send)?;
+                self.tell_listener(listener.as_raw_fd() as u32).of(Call::Send)?;
                 drop(listener);
-                self.await_go()?;
+
             }
         }
         Ok(())

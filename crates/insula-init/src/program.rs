@@ -22,21 +22,16 @@ impl Init {
             self.program = Vec::from(program.to_bytes_with_nul());
             return Ok(());
         }
-        let mut worst = Errno::NOENT;
         for dir in path.to_bytes().split(|byte| *byte == b':') {
             let mut whole = Vec::from(if dir.is_empty() { b"." } else { dir });
             whole.push(b'/');
             whole.extend_from_slice(program.to_bytes_with_nul());
-            match executable(as_c_str(&whole)) {
-                Ok(()) => {
-                    self.program = whole;
-                    return Ok(());
-                }
-                Err(Errno::ACCESS) => worst = Errno::ACCESS,
-                Err(_) => {}
+            if executable(as_c_str(&whole)).is_ok() {
+                self.program = whole;
+                return Ok(());
             }
         }
-        Err(Fault::new(Call::Find, worst).on(name))
+        Err(Fault::new(Call::Find, Errno::NOENT).on(name))
     }
 
     /// [`insula_steps::Step::Home`]

@@ -27,6 +27,21 @@ impl Init {
         sendmsg(self.socket, &[IoSlice::new(&bytes[..HEAD + length])], &mut control, SendFlags::NOSIGNAL).map(drop)
     }
 
+    /// Tells of the seccomp listener and waits until it is taken, by the two calls that a filter with a listener cannot do
+    /// without: write(2), which the plan keeps from being notified, and read(2).
+    pub(crate) fn tell_listener(&self, number: u32) -> Result<(), Errno> {
+        let mut bytes = [0; HEAD];
+        for (place, number) in bytes.chunks_exact_mut(4).zip([Tag::Listener as u32, number]) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        rustix::io::write(self.socket, &bytes)?;
+        let mut word = [0_u8; 1];
+        match rustix::io::read(self.socket, &mut word)? {
+            1 if word[0] == GO => Ok(()),
+            _ => Err(Errno::PIPE),
+        }
+    }
+
     /// Waits for the host side's word. Its death ends the connection, and with it init: nothing waits for ever.
     pub(crate) fn await_go(&self) -> Outcome<()> {
         let mut word = [0_u8; 1];

@@ -88,6 +88,12 @@ impl Init {
                 self.mount(&NewMount { fstype, options, attributes, propagation, target, flags })
             }
             Step::Attach { fd, target, flags } => self.attach_tree(borrow(fd.0 as i32), target, flags),
+            Step::Rebind { source, target, set, clear, set_all, clear_all, recursive } => self.rebind(
+                (source, target),
+                recursive != 0,
+                &MountAttr { set, clear, ..MountAttr::default() },
+                &MountAttr { set: set_all, clear: clear_all, ..MountAttr::default() },
+            ),
             Step::Change { target, set, clear, propagation, recursive } => {
                 self.change_mount(target, recursive != 0, &MountAttr { set, clear, propagation, userns_fd: 0 })
             }

@@ -28,6 +28,12 @@ pub struct TreeSource {
     pub set_all: u64,
     /// See `set_all`.
     pub clear_all: u64,
+    /// Attributes that the document clears by name: the container's user namespace must not lift what locks the source.
+    pub explicit: u64,
+    /// The container has a user namespace: what the kernel would lock for it stays (mount_namespaces(7)).
+    pub locked: bool,
+    /// Ids of the mount: (inside, outside, count) for users, the same for groups, and whether for the whole tree.
+    pub ids: Option<MountIds>,
     /// Propagation to give, in order: type, and whether to the whole tree.
     pub propagation: Vec<(u64, bool)>,
     /// The source must be a procfs: it goes over /proc.
@@ -36,6 +42,17 @@ pub struct TreeSource {
     pub device: Option<(u32, u32)>,
     /// The source must be a directory.
     pub directory: bool,
+}
+
+/// How a mount's ids are mapped (mount_setattr(2), MOUNT_ATTR_IDMAP).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MountIds {
+    /// Ranges of user ids: first inside, first outside, count; empty with `groups` for those of the joined user namespace.
+    pub users: Vec<[u32; 3]>,
+    /// Ranges of group ids.
+    pub groups: Vec<[u32; 3]>,
+    /// With all mounts below.
+    pub recursive: bool,
 }
 
 /// A descriptor that the launch opens for init.
@@ -100,6 +117,8 @@ pub struct Planner<'s> {
     pub(crate) facts: &'s Facts,
     pub(crate) options: &'s Options,
     pub(crate) wants: PerKind<Want>,
+    /// Mounts that turn read-only when all is in place.
+    pub(crate) read_only_later: Vec<(Field, String)>,
     pub(crate) plan: Plan,
 }
 
@@ -165,6 +184,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
         spec,
         facts,
         options,
+        read_only_later: Vec::new(),
         plan: Plan {
             wants: wants.clone(),
             time_offsets: namespaces::offset_lines(spec),
@@ -195,7 +215,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
 /// As [`compile`].
 pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options: &Options) -> Result<Plan> {
     let mut planner =
-        Planner { spec, facts, options, wants: PerKind::from_fn(|_| Want::Inherit), plan: Plan::default() };
+        Planner { spec, facts, options, wants: PerKind::from_fn(|_| Want::Inherit), read_only_later: Vec::new(), plan: Plan::default() };
     planner.plan.staged = true;
     let init = planner.slot(Slot::Init);
     let pinned = process::exec_cpus(&mut planner, "initial")?;
@@ -240,7 +260,6 @@ fn refuse_unknown_parts(spec: &Spec<'_>) -> Result<()> {
         (linux.intel_rdt.is_some(), "/linux/intelRdt"),
         (!linux.net_devices.is_empty(), "/linux/netDevices"),
         (linux.mount_label.as_ref().is_some_and(|label| !label.is_empty()), "/linux/mountLabel"),
-        (linux.seccomp.as_ref().is_some_and(|s| s.listener_path.is_some()), "/linux/seccomp/listenerPath"),
     ] {
         if present {
             return Err(Error::unsupported(pointer, "run the document", "insula does not do this yet"));

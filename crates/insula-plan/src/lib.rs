@@ -21,7 +21,7 @@ mod rootfs;
 mod sysctl;
 mod text;
 
-pub use compile::{Plan, Planned, Planner, Slot, TreeSource, compile, compile_exec};
+pub use compile::{MountIds, Plan, Planned, Planner, Slot, TreeSource, compile, compile_exec};
 pub use facts::{CgroupView, ExecTarget, Facts, Hierarchy, JoinFact, Options};
 pub use field::Field;
 pub use mount::known_options;

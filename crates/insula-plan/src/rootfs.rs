@@ -89,6 +89,7 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     hooks(planner);
     terminal(planner);
     paths(planner);
+    mount::finish(planner);
     if root.readonly {
         let step = Step::Change { target: c"/", set: attr::RDONLY, clear: 0, propagation: 0, recursive: 0 };
         planner.step(PHASE, Field::At("/root/readonly"), step);

@@ -12,7 +12,7 @@ use crate::record::{Record, Status};
 use crate::share::Pinned;
 use crate::spawn::Place;
 use crate::store::{CONFIG, Home, Root};
-use crate::{file, foreground, verify};
+use crate::{file, foreground, handover, verify};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -38,6 +38,8 @@ pub struct Request<'a> {
     pub pid_file: Option<&'a str>,
     /// `--console-socket`
     pub console_socket: Option<&'a str>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<&'a str>,
     /// Without a console socket the terminal is served by this command.
     pub serve_terminal: bool,
     /// What the plan needs.
@@ -70,7 +72,11 @@ pub struct Container {
 /// Whatever failed. Nothing is left behind: no process, mount, cgroup or state.
 pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>, log: &dyn Log) -> Result<Container> {
     check_terminal(spec, request)?;
-    let drafted = draft(spec, request, false)?;
+    let drafted = draft(spec, request, false).map_err(|e| match root.home(request.id) {
+        // Its cgroup is in use because the container is there: that is the plainer word.
+        Ok(Some(home)) if e.pointer() == Some("/linux/cgroupsPath") => crate::store::exists(&home.id, &home.path),
+        _ => e,
+    })?;
     let Draft { joins, hierarchies, mut facts, group, devices, mut plan, rootless } = drafted;
     let none = Resources::default();
     let resources = spec.linux.resources.as_ref().unwrap_or(&none);
@@ -83,20 +89,21 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         .map_err(|e| Error::kernel(e.raw_os_error(), "keep the document").object(home.path.clone()))?;
     let fifo = if request.options.run && spec.process.is_some() { None } else { Some(home.make_fifo()?) };
     let created = cgroup_made.insert(group.create()?);
+    let late = enters_late(spec, &facts);
     if let Some(reason) = created.left_out() {
         log.warn(&format!("no cgroup: {reason}"));
         // Fewer cgroups than planned: the steps change with them.
         let doors = created.open_for_join(&[])?;
-        let tasks = doors.task_fds(OFlags::empty(), false)?.len();
-        facts.cgroup = gather::cgroup_view(&hierarchies, created, tasks, doors.clone_target().is_some());
+        let tasks = doors.task_fds(OFlags::empty(), late)?.len();
+        facts.cgroup = gather::cgroup_view(&hierarchies, created, tasks, doors.clone_target().is_some() && !late);
         plan = compile(spec, &facts, &request.options)?;
     }
     if !created.is_none() {
         created.apply(resources, &devices)?;
     }
     let doors = created.open_for_join(&[])?;
-    let tasks = doors.task_fds(OFlags::empty(), false)?;
-    let target = doors.clone_target();
+    let tasks = doors.task_fds(OFlags::empty(), late)?;
+    let target = doors.clone_target().filter(|_| !late);
     let owned = |fd: BorrowedFd<'_>| {
         rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Error::kernel(e.raw_os_error(), "hold the cgroup"))
     };
@@ -145,6 +152,9 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         home.commit(&record)?;
         if let Some(path) = request.pid_file {
             write_pid_file(path, record.init.pid)?;
+        }
+        if let Some(path) = request.pidfd_socket {
+            handover::process(path, launch.child.pidfd.as_fd())?;
         }
         if request.options.run {
             start_hooks(home, spec, &record, &launch.child, &plan)?;
@@ -199,9 +209,22 @@ pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Re
     let group = Group::plan(layout, request.id, cgroups_path, resources, rootless)?;
     // What will be there if the cgroups can be made: the plan is compiled before anything is.
     let legacy = hierarchies.iter().filter(|(list, _)| !list.is_empty()).count();
-    facts.cgroup = gather::cgroup_view(&hierarchies, &group, legacy, legacy < hierarchies.len());
+    let unified = legacy < hierarchies.len();
+    let late = enters_late(spec, &facts);
+    let files = legacy + usize::from(late && unified);
+    facts.cgroup = gather::cgroup_view(&hierarchies, &group, files, unified && !late);
     let plan = compile(spec, &facts, &request.options)?;
     Ok(Draft { joins, hierarchies, facts, group, devices, plan, rootless })
+}
+
+/// Whether init is forked by an intermediate process that is in the container's user namespace by then. From in there
+/// nobody may give birth in the cgroup; init writes itself into it, through a file that was opened out here.
+fn enters_late(spec: &Spec<'_>, facts: &Facts) -> bool {
+    let own = |kind: Kind| facts.joins[kind].is_some_and(|fact| fact.own);
+    let kind_of = |name: &str| Kind::from_spec_name(name).ok();
+    let entries = || spec.linux.namespaces.iter().filter_map(|entry| Some((kind_of(&entry.kind)?, entry.path.is_some())));
+    let user = entries().any(|(kind, _)| kind == Kind::USER && !own(kind));
+    user && (!spec.linux.time_offsets.is_empty() || entries().any(|(kind, path)| path && !own(kind)))
 }
 
 /// What exists so far; dropped early, it is taken back.
@@ -345,7 +368,7 @@ impl Host for CreateHost<'_> {
 
     fn terminal(&mut self, master: OwnedFd) -> Result<()> {
         match self.request.console_socket {
-            Some(path) => send_terminal(path, &master),
+            Some(path) => handover::terminal(path, master.as_fd()),
             None => {
                 self.console = Some(master);
                 Ok(())
@@ -353,29 +376,20 @@ impl Host for CreateHost<'_> {
         }
     }
 
-    fn listener(&mut self, _listener: OwnedFd, _child: &Handle) -> Result<()> {
-        Err(Error::unsupported("/linux/seccomp/listenerPath", "hand the seccomp listener over", "insula does not do this yet"))
+    fn listener(&mut self, listener: OwnedFd, child: &Handle) -> Result<()> {
+        let state = crate::record::State {
+            oci_version: self.subject.oci_version,
+            id: self.subject.id,
+            pid: child.pid,
+            status: Status::Creating.name(),
+            bundle: self.subject.bundle,
+            rootfs: None,
+            created: None,
+            annotations: (!self.subject.annotations.is_empty()).then_some(self.subject.annotations),
+            owner: None,
+        };
+        handover::listener(self.spec, &state, child.pid, listener.as_fd())
     }
-}
-
-/// Sends the terminal's master to whoever listens at the console socket, with its name as runc sends it.
-pub(crate) fn send_terminal(path: &str, master: &OwnedFd) -> Result<()> {
-    use rustix::net::{
-        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect,
-        sendmsg, socket_with,
-    };
-    let failed = |e: rustix::io::Errno| {
-        Error::kernel(e.raw_os_error(), "hand the terminal over").object(path).advice("somebody must listen at the console socket")
-    };
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(failed)?;
-    // Nobody who accepts late or never may hold the command up for ever.
-    let _ = rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Send, Some(Duration::from_secs(10)));
-    connect(&socket, &SocketAddrUnix::new(path).map_err(failed)?).map_err(failed)?;
-    let mut space = [core::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [master.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&fds));
-    sendmsg(&socket, &[rustix::io::IoSlice::new(b"/dev/ptmx")], &mut control, SendFlags::NOSIGNAL).map(drop).map_err(failed)
 }
 
 /// Hooks after the program was started; one that fails stops the container (runtime.md, "Lifecycle", 9).

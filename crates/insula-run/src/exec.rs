@@ -2,7 +2,8 @@
 //! `exec`: another process in the container. It is a plan like any other: join everything, be born in the cgroup, become
 //! the program.
 
-use crate::create::{send_terminal, write_pid_file};
+use crate::create::write_pid_file;
+use crate::handover;
 use crate::foreground;
 use crate::handle::Handle;
 use crate::launch::{Host, Launch, Log};
@@ -31,6 +32,8 @@ pub struct Request<'a> {
     pub pid_file: Option<&'a str>,
     /// `--console-socket`
     pub console_socket: Option<&'a str>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<&'a str>,
     /// Without a console socket the terminal is served by this command.
     pub serve_terminal: bool,
     /// `--ignore-paused`
@@ -74,11 +77,11 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
     let sub = SubGroup::parse(&request.cgroups)?;
     let doors = group.open_for_join(&sub)?;
     let has = |kind: Kind| kinds & kind.namespace().clone_flag != 0;
-    match started(&doors, &init, spec, request, kinds, has(Kind::USER), log) {
+    match started(&doors, &init, record, spec, request, kinds, has(Kind::USER), log) {
         // The container has enabled controllers below its own cgroup, which then takes no processes: its init's does.
         Err(e) if e.errno() == Some(Errno::BUSY.raw_os_error()) && sub.is_empty() && group.is_unified() => {
             let doors = Doors::of_process(init.pid)?;
-            started(&doors, &init, spec, request, kinds, has(Kind::USER), log)
+            started(&doors, &init, record, spec, request, kinds, has(Kind::USER), log)
         }
         done => done,
     }
@@ -102,16 +105,19 @@ fn differing(init: &Handle) -> Result<u64> {
 fn started(
     doors: &Doors<'_>,
     init: &Handle,
+    record: &Record,
     spec: &Spec<'_>,
     request: &Request<'_>,
     kinds: u64,
     user: bool,
     log: &dyn Log,
 ) -> Result<Started> {
-    let tasks = doors.task_fds(OFlags::empty(), false)?;
+    // Inside another user namespace nobody may give birth in the container's group; the new process writes itself into
+    // it through a file that was opened here.
+    let tasks = doors.task_fds(OFlags::empty(), user)?;
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), "exec in the container");
     let duplicate = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed);
-    let cgroup = doors.clone_target().map(duplicate).transpose()?;
+    let cgroup = doors.clone_target().filter(|_| !user).map(duplicate).transpose()?;
     let target = ExecTarget {
         kinds,
         user,
@@ -129,12 +135,15 @@ fn started(
     let filled = fill(&plan, sources)?;
     let signals = foreground::take_signals()?;
     let mut launch = Launch::start(&plan, filled, None, signals)?;
-    let mut host = ExecHost { request, console: None };
+    let mut host = ExecHost { spec, record, request, console: None };
     let made = (|| {
         oom_score(&plan, &launch)?;
         launch.until_ready(&mut host, log)?;
         if let Some(path) = request.pid_file {
             write_pid_file(path, launch.child.pid)?;
+        }
+        if let Some(path) = request.pidfd_socket {
+            handover::process(path, launch.child.pidfd.as_fd())?;
         }
         launch.go()?;
         launch.until_executed(&mut host, log)
@@ -152,6 +161,8 @@ fn oom_score(plan: &Plan, launch: &Launch<'_>) -> Result<()> {
 }
 
 struct ExecHost<'a> {
+    spec: &'a Spec<'a>,
+    record: &'a Record,
     request: &'a Request<'a>,
     console: Option<OwnedFd>,
 }
@@ -163,7 +174,7 @@ impl Host for ExecHost<'_> {
 
     fn terminal(&mut self, master: OwnedFd) -> Result<()> {
         match self.request.console_socket {
-            Some(path) => send_terminal(path, &master),
+            Some(path) => handover::terminal(path, master.as_fd()),
             None => {
                 self.console = Some(master);
                 Ok(())
@@ -171,7 +182,7 @@ impl Host for ExecHost<'_> {
         }
     }
 
-    fn listener(&mut self, _listener: OwnedFd, _child: &Handle) -> Result<()> {
-        Err(Error::unsupported("/linux/seccomp/listenerPath", "hand the seccomp listener over", "insula does not do this yet"))
+    fn listener(&mut self, listener: OwnedFd, child: &Handle) -> Result<()> {
+        handover::listener(self.spec, &handover::state_of(self.record, Status::Running), child.pid, listener.as_fd())
     }
 }

@@ -99,6 +99,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Root { .. } => "attach the root file system".into(),
         Step::Mount { fstype, target, .. } => format!("mount {} on {}", text(fstype), text(target)).into(),
         Step::Attach { target, .. } => format!("bind to {}", text(target)).into(),
+        Step::Rebind { source, target, .. } => format!("bind {} to {}", text(source), text(target)).into(),
         Step::Change { target, .. } => format!("change the mount {}", text(target)).into(),
         Step::Device { path, .. } => format!("make the device {}", text(path)).into(),
         Step::Link { path, .. } => format!("make the link {}", text(path)).into(),
@@ -141,7 +142,7 @@ fn meaning(planned: &Planned, fault: &Fault) -> Option<(Cow<'static, str>, &'sta
             Some(("it lies inside /proc".into(), "only a short list of files there can be covered"))
         }
         (Step::Mount { .. }, Some(Call::NotPlain), _) => {
-            Some(("it must be an ordinary directory of the root file system, not a link".into(), ""))
+            Some(("it must be mounted on ordinary directory of the root file system, not on a link".into(), ""))
         }
         (Step::Mount { fstype, .. }, Some(Call::Fsopen), Errno::NODEV) => {
             Some((format!("this kernel has no file system {}", fstype.to_string_lossy()).into(), ""))

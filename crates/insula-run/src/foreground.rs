@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 const SIGCHLD: u32 = 17;
 const SIGWINCH: u32 = 28;
@@ -61,7 +61,14 @@ impl Console {
         if let Some(saved) = &saved {
             let mut raw = saved.clone();
             raw.make_raw();
+            // Line ends are made here, once, rather than by the container's terminal: output into a pipe has none of them
+            // (COMPAT(runc)).
+            raw.output_modes |= OutputModes::OPOST;
             let _ = tcsetattr(stdin(), OptionalActions::Now, &raw);
+        }
+        if let Ok(mut theirs) = tcgetattr(&master) {
+            theirs.output_modes &= !OutputModes::ONLCR;
+            let _ = tcsetattr(&master, OptionalActions::Now, &theirs);
         }
         let _ = rustix::io::ioctl_fionbio(&master, true);
         let console = Self { master, saved, to_container: Vec::new(), input_open: true };

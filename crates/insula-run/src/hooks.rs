@@ -54,7 +54,7 @@ impl Subject<'_> {
         }
         let state = self.state(status);
         for (index, hook) in hooks.iter().enumerate() {
-            one(hook, &format!("/hooks/{list}/{index}"), &state, place, self.home)?;
+            one(hook, (list, index), &state, place, self.home)?;
         }
         Ok(())
     }
@@ -65,14 +65,14 @@ impl Subject<'_> {
             return Vec::new();
         }
         let state = self.state(status);
-        let each = hooks.iter().enumerate().map(|(index, hook)| one(hook, &format!("/hooks/{list}/{index}"), &state, None, self.home));
+        let each = hooks.iter().enumerate().map(|(index, hook)| one(hook, (list, index), &state, None, self.home));
         each.filter_map(Result::err).collect()
     }
 }
 
 fn one(
     hook: &Hook<'_>,
-    pointer: &str,
+    (list, index): (&str, usize),
     state: &str,
     place: Option<Place<'_>>,
     note: Option<BorrowedFd<'_>>,
@@ -80,9 +80,13 @@ fn one(
     let args: Vec<String> = hook.args.iter().map(|arg| String::from(arg.as_str())).collect();
     let env: Vec<String> = hook.env.iter().map(|entry| String::from(entry.as_str())).collect();
     let program = Program { path: &hook.path, args: &args, env: &env, input: state.as_bytes(), timeout: hook.timeout, note };
-    let ended = program.run(place).map_err(|e| e.field(pointer))?;
+    let ended = program.run(place).map_err(|e| e.field(format!("/hooks/{list}/{index}")))?;
     if ended.success() {
         return Ok(());
     }
-    Err(Error::new(Kind::Exec, format!("error running hook {} ({pointer}): {}", hook.path, explain(&ended, hook.timeout))))
+    Err(Error::new(Kind::Exec, format!(
+        "error running {list} hook #{index}: {} (config.json: /hooks/{list}/{index}): {}",
+        hook.path,
+        explain(&ended, hook.timeout)
+    )))
 }

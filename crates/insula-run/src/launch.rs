@@ -25,7 +25,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType, recvmsg, send,
     socketpair,
 };
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{PidfdGetfdFlags, WaitId, WaitIdOptions, pidfd_getfd, waitid};
 
 /// Where warnings go while a container is made.
 pub trait Log {
@@ -141,7 +141,10 @@ impl<'p> Launch<'p> {
 
     fn serve(&mut self, host: &mut dyn Host, log: &dyn Log, until_ready: bool) -> Result<()> {
         loop {
-            self.interrupted()?;
+            if until_ready {
+                // Later ones are the program's.
+                self.interrupted()?;
+            }
             let Some((message, fd)) = self.receive()? else {
                 return if until_ready { Err(self.died()) } else { Ok(()) };
             };
@@ -160,7 +163,11 @@ impl<'p> Launch<'p> {
                     self.go()?;
                 }
                 Tag::Listener => {
-                    host.listener(fd.ok_or_else(|| failed(Errno::PROTO, "listener"))?, &self.child)?;
+                    // Taken out of the process, which under its filter can say little more than a number.
+                    let number = message.numbers[0] as i32;
+                    let listener = pidfd_getfd(&self.child.pidfd, number, PidfdGetfdFlags::empty())
+                        .map_err(|e| failed(e, "pidfd_getfd"))?;
+                    host.listener(listener, &self.child)?;
                     self.go()?;
                 }
             }

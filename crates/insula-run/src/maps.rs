@@ -56,6 +56,14 @@ pub(crate) fn write_ids(dir: BorrowedFd<'_>, pid: i32, spec: &Spec<'_>) -> Resul
     }
 }
 
+/// Writes a map that belongs to a mount.
+pub(crate) fn write_range(dir: BorrowedFd<'_>, name: &'static str, ranges: &[[u32; 3]], field: insula_plan::Field) -> Result<()> {
+    let text: String = ranges.iter().map(|[inside, outside, count]| format!("{inside} {outside} {count}\n")).collect();
+    write(dir, name, &text).map_err(|e| {
+        Error::kernel(e.raw_os_error(), "map the ids of a mount").field(format!("{field}")).object(format!("write {:?} to {name}", text.trim_end()))
+    })
+}
+
 fn write_one(dir: BorrowedFd<'_>, name: &'static str, mappings: &[IdMapping], pointer: &'static str) -> Result<()> {
     let text = lines(mappings);
     write(dir, name, &text).map_err(|e| {

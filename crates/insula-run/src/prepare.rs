@@ -3,15 +3,16 @@
 //! mount namespace; init gets detached copies and never looks a host path up.
 
 use crate::gather::Joins;
+use crate::mount_ids;
 use alloc::format;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
 use insula_plan::{Field, Plan, Slot, TreeSource};
 use insula_steps::Fd;
-use insula_sys::mount::{MountAttr, mount_setattr};
+use insula_sys::mount::{MountAttr, attr, mount_setattr};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatFs, major, minor, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatFs, StatVfsMountFlags, major, minor, openat, statat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
@@ -40,12 +41,13 @@ impl Filled {
 pub(crate) fn fill(plan: &Plan, mut sources: Sources) -> Result<Filled> {
     let mut filled = Vec::with_capacity(plan.slots.len());
     let mut tasks = core::mem::take(&mut sources.tasks).into_iter();
+    let mut users = mount_ids::Users::new(sources.joins.as_ref().and_then(|joins| joins[Kind::USER].as_ref()))?;
     for (slot, field) in &plan.slots {
         let fd = match slot {
             Slot::Namespace(kind) => Some(inherit(joined(&mut sources, *kind)?)?),
             Slot::TaskFile(_) => tasks.next(),
             Slot::CgroupDir => sources.cgroup.take().map(inherit).transpose()?,
-            Slot::Tree(source) => Some(tree(source, *field)?),
+            Slot::Tree(source) => Some(tree(source, *field, &mut users)?),
             Slot::Directory(path) => Some(directory(path, *field)?),
             Slot::Fifo => sources.fifo.take(),
             Slot::Init => sources.init.take().map(inherit).transpose()?,
@@ -69,7 +71,7 @@ fn inherit(fd: OwnedFd) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-fn failed(errno: Errno, attempted: &'static str, path: &str, field: Field) -> Error {
+pub(crate) fn failed(errno: Errno, attempted: &'static str, path: &str, field: Field) -> Error {
     let error = Error::kernel(errno.raw_os_error(), attempted).object(path);
     if field.is_some() { error.field(format!("{field}")) } else { error }
 }
@@ -82,7 +84,7 @@ fn directory(path: &str, field: Field) -> Result<OwnedFd> {
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 /// A detached copy of host mounts, with the attributes and propagation that the plan gives it.
-fn tree(source: &TreeSource, field: Field) -> Result<OwnedFd> {
+fn tree(source: &TreeSource, field: Field, users: &mut mount_ids::Users) -> Result<OwnedFd> {
     let attempted = if source.directory { "copy the root file system's mount" } else { "copy the source's mount" };
     let path = source.path.as_str();
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE;
@@ -97,16 +99,48 @@ fn tree(source: &TreeSource, field: Field) -> Result<OwnedFd> {
         }
     })?;
     check(source, &fd, field)?;
+    if let Some(ids) = &source.ids {
+        let userns_fd = users.descriptor(ids, field)?;
+        let attr = MountAttr { set: attr::IDMAP, userns_fd, ..MountAttr::default() };
+        mount_setattr(fd.as_fd(), c"", ids.recursive, &attr).map_err(|e| mount_ids::refused(e, path, field))?;
+    }
     for (propagation, all) in &source.propagation {
         set(&fd, *all, MountAttr { propagation: *propagation, ..MountAttr::default() }, path, field)?;
     }
     if source.set | source.clear != 0 {
-        set(&fd, false, MountAttr { set: source.set, clear: source.clear, ..MountAttr::default() }, path, field)?;
+        let clear = if source.locked { unlocked(source, &fd, field)? } else { source.clear };
+        set(&fd, false, MountAttr { set: source.set, clear, ..MountAttr::default() }, path, field)?;
     }
     if source.set_all | source.clear_all != 0 {
         set(&fd, true, MountAttr { set: source.set_all, clear: source.clear_all, ..MountAttr::default() }, path, field)?;
     }
     Ok(fd)
+}
+
+/// Attributes that the kernel locks for a mount namespace of another user namespace (mount_namespaces(7)).
+const LOCKABLE: u64 = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+
+/// What may be cleared for a container with a user namespace. The caller's rights would reach further than the
+/// container's own, so what locks the source stays, and asking for it to go is an error.
+fn unlocked(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<u64> {
+    let path = source.path.as_str();
+    let flags = rustix::fs::fstatvfs(fd).map_err(|e| failed(e, "look at the source", path, field))?.f_flag;
+    let has = |flag: StatVfsMountFlags, bit: u64| if flags.contains(flag) { bit } else { 0 };
+    let is = has(StatVfsMountFlags::RDONLY, attr::RDONLY)
+        | has(StatVfsMountFlags::NOSUID, attr::NOSUID)
+        | has(StatVfsMountFlags::NODEV, attr::NODEV)
+        | has(StatVfsMountFlags::NOEXEC, attr::NOEXEC);
+    let time = has(StatVfsMountFlags::NOATIME, attr::NOATIME) | has(StatVfsMountFlags::NODIRATIME, attr::NODIRATIME);
+    let relative = flags.contains(StatVfsMountFlags::RELATIME);
+    let time = if time & attr::NOATIME == 0 && !relative { time | attr::STRICTATIME } else { time };
+    let wanted = source.set & (attr::ATIME | attr::NODIRATIME);
+    let other_time = source.clear & attr::ATIME != 0 && wanted != time;
+    if source.explicit & is & LOCKABLE != 0 || other_time {
+        return Err(failed(Errno::PERM, "error mounting: change the mount's attributes", path, field)
+            .reason("the source's are locked for a container with a user namespace")
+            .advice("leave the attribute out, or mount the source without it"));
+    }
+    Ok(source.clear & !(is & LOCKABLE))
 }
 
 fn set(fd: &OwnedFd, recursive: bool, attr: MountAttr, path: &str, field: Field) -> Result<()> {

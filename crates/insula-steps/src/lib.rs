@@ -174,6 +174,8 @@ steps! {
     51 Regain {}
     /// sched_setaffinity(2): `cpus` is a bit mask, 8 bytes or more.
     48 Affinity { cpus: &'a [u8] }
+    /// Binds `source` of the container to `target`; attributes as of a detached tree: of the top, and of all.
+    52 Rebind { source: &'a CStr, target: &'a CStr, set: u64, clear: u64, set_all: u64, clear_all: u64, recursive: u32 }
 }
 
 /// Flag of [`Step::Mount`]: `target` must be a directory of its own, not a link (for /proc and /sys).
@@ -182,6 +184,8 @@ pub const MOUNT_PLAIN_DIR: u32 = 1;
 pub const MOUNT_COPY_UP: u32 = 2;
 /// Flag of [`Step::Mount`]: if the kernel refuses with EPERM, attach nothing and go on to the next step.
 pub const MOUNT_LENIENT: u32 = 4;
+/// Flag of [`Step::Mount`]: the new root directory gets the mode that the mount point has, where there is one.
+pub const MOUNT_INHERIT_MODE: u32 = 8;
 /// Flag of [`Step::Attach`]: the target may lie on procfs (a short list of files).
 pub const ATTACH_ON_PROC: u32 = 2;
 

@@ -40,7 +40,7 @@ numbered! {
         Failed = 4,
         /// The terminal's master is attached.
         Terminal = 5,
-        /// The seccomp listener is attached.
+        /// There is a seccomp listener: numbers its descriptor, which the host side takes (pidfd_getfd(2)).
         Listener = 6,
         /// Something to warn of: step, call, errno; the text names the object.
         Warning = 7,

@@ -6,17 +6,17 @@ mod options;
 
 pub use options::known_options;
 
-use crate::compile::{Planner, Slot, TreeSource};
+use crate::compile::{MountIds, Planner, Slot, TreeSource};
 use crate::field::Field;
-use crate::namespaces::Phase;
+use crate::namespaces::{Phase, Want};
 use crate::text;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
-use insula_spec::Mount;
-use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_PLAIN_DIR, Step};
+use insula_spec::{IdMapping, Mount};
+use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PLAIN_DIR, Step};
 use insula_sys::mount::{attr, propagation};
 use options::Parsed;
 
@@ -47,22 +47,36 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Makes read-only what had to be written to until now.
+pub(crate) fn finish(planner: &mut Planner<'_>) {
+    for (field, target) in core::mem::take(&mut planner.read_only_later) {
+        let target = text::c_str(&target);
+        let step = Step::Change { target, set: attr::RDONLY, clear: 0, propagation: 0, recursive: 0 };
+        planner.step(Phase::Rootfs, field, step);
+    }
+}
+
 fn one(planner: &mut Planner<'_>, index: usize, mount: &Mount<'_>) -> Result<()> {
     let field = Field::Entry("/mounts", index);
-    let target = clean(&mount.destination);
+    let target = in_root(planner, &mount.destination);
     let parsed = Parsed::parse(mount, index)?;
     if target == "/" {
         return Err(Error::invalid(format!("{field}/destination"), "mount", "the destination is the root itself")
             .advice("use /root for the root file system"));
     }
-    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() || parsed.idmap {
-        return Err(Error::unsupported(format!("{field}/uidMappings"), "map the ids of a mount", "insula does not do this yet"));
+    let kind = mount.kind.as_deref().unwrap_or("");
+    let binds = parsed.bind.is_some() || kind == "bind";
+    if !binds && (!mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() || parsed.idmap.is_some()) {
+        return Err(Error::unsupported(
+            format!("{field}/uidMappings"),
+            format!("map the ids of the mount {target}"),
+            "only those of a bind mount can be mapped",
+        ));
     }
     if parsed.remount {
         return remount(planner, field, &target, &parsed);
     }
-    let kind = mount.kind.as_deref().unwrap_or("");
-    if parsed.bind.is_some() || kind == "bind" {
+    if binds {
         return bind(planner, field, mount, &target, &parsed);
     }
     match kind {
@@ -94,10 +108,19 @@ fn new(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, kind: &str, t
     if kind == "proc" || kind == "sysfs" {
         flags |= MOUNT_PLAIN_DIR;
     }
+    let mut attributes = parsed.set | parsed.set_all;
+    if kind == "tmpfs" {
+        flags |= MOUNT_INHERIT_MODE;
+    }
+    // Other mounts and nodes may still have to be put into it.
+    if attributes & attr::RDONLY != 0 && (kind == "tmpfs" || target == "/dev") {
+        attributes &= !attr::RDONLY;
+        planner.read_only_later.push((field, String::from(target)));
+    }
     let step = Step::Mount {
         fstype: text::c_str(kind),
         options: text::strings(options.iter().map(String::as_str)),
-        attributes: parsed.set | parsed.set_all,
+        attributes,
         propagation: parsed.propagation.last().map_or(0, |last| last.0),
         target: text::c_str(target),
         flags,
@@ -129,11 +152,19 @@ fn bind(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, target: &str
         )
         .advice("only a short list of files there can be covered, such as /proc/cpuinfo"));
     }
+    let ids = mount_ids(planner, field, mount, parsed)?;
+    let path = host_path(&planner.facts.bundle, source);
+    if let Some(inside) = shown_by_earlier(planner, field, &path) {
+        return rebind(planner, field, &inside, target, parsed, ids.is_some());
+    }
     let tree = TreeSource {
-        path: host_path(&planner.facts.bundle, source),
+        path,
         recursive: parsed.bind == Some(true),
         set: parsed.set,
-        clear: parsed.clear,
+        clear: parsed.bind_clear(),
+        explicit: parsed.clear,
+        locked: planner.other_user(),
+        ids,
         set_all: parsed.set_all,
         clear_all: parsed.clear_all,
         propagation: tree_propagation(planner, parsed),
@@ -143,6 +174,102 @@ fn bind(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, target: &str
     let fd = planner.slot_for(Slot::Tree(tree), field);
     let flags = if target == "/proc" || target.starts_with("/proc/") { ATTACH_ON_PROC } else { 0 };
     planner.step(Phase::Rootfs, field, Step::Attach { fd, target: text::c_str(target), flags });
+    Ok(())
+}
+
+/// How the ids of a bind mount are mapped: as the entry says, or with `idmap` alone as those of the container are.
+fn mount_ids(planner: &Planner<'_>, field: Field, mount: &Mount<'_>, parsed: &Parsed<'_>) -> Result<Option<MountIds>> {
+    let (users, groups) = (&mount.uid_mappings, &mount.gid_mappings);
+    let attempted = "map the ids of a mount";
+    if users.is_empty() != groups.is_empty() {
+        let missing = if users.is_empty() { "uidMappings" } else { "gidMappings" };
+        return Err(Error::invalid(format!("{field}/{missing}"), attempted, "both users and groups must be mapped"));
+    }
+    if users.is_empty() && parsed.idmap.is_none() {
+        return Ok(None);
+    }
+    let recursive = parsed.idmap == Some(true);
+    if !users.is_empty() {
+        return Ok(Some(MountIds { users: ranges(users), groups: ranges(groups), recursive }));
+    }
+    let linux = &planner.spec.linux;
+    match planner.wants[Kind::USER] {
+        Want::New(_) => {
+            Ok(Some(MountIds { users: ranges(&linux.uid_mappings), groups: ranges(&linux.gid_mappings), recursive }))
+        }
+        // The joined namespace itself says.
+        Want::Join(_) => Ok(Some(MountIds { recursive, ..MountIds::default() })),
+        Want::Inherit | Want::Stay(_) => {
+            Err(Error::invalid(format!("{field}/options"), attempted, "there are no mappings, and no user namespace to take them from")
+                .advice("give uidMappings and gidMappings"))
+        }
+    }
+}
+
+fn ranges(mappings: &[IdMapping]) -> Vec<[u32; 3]> {
+    mappings.iter().map(|m| [m.container_id, m.host_id, m.size]).collect()
+}
+
+/// The path inside the container, where the source lies in the root file system at a place that an earlier entry covers:
+/// such a source can be looked up only once that entry is there.
+fn shown_by_earlier(planner: &Planner<'_>, field: Field, source: &str) -> Option<String> {
+    let Field::Entry(_, index) = field else { return None };
+    let inside = below_root(planner, &clean(source))?;
+    let covers = |entry: &Mount<'_>| {
+        let target = in_root(planner, &entry.destination);
+        let beneath = |path: &str, dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        target != "/" && (beneath(&inside, &target) || beneath(&target, &inside))
+    };
+    planner.spec.mounts[..index].iter().any(covers).then_some(inside)
+}
+
+/// `path` without the root file system's own path before it.
+fn below_root(planner: &Planner<'_>, path: &str) -> Option<String> {
+    let root = planner.spec.root.as_ref()?;
+    let root = clean(&host_path(&planner.facts.bundle, &root.path));
+    match path.strip_prefix(root.as_str())? {
+        "" => Some(String::from("/")),
+        rest if rest.starts_with('/') => Some(String::from(rest)),
+        _ => None,
+    }
+}
+
+/// A destination inside the root; engines may name it with the root's path before it (COMPAT(runc)).
+fn in_root(planner: &Planner<'_>, destination: &str) -> String {
+    let target = clean(destination);
+    below_root(planner, &target).unwrap_or(target)
+}
+
+/// A bind mount of what the container has by then, from and to a place inside.
+fn rebind(planner: &mut Planner<'_>, field: Field, source: &str, target: &str, parsed: &Parsed<'_>, ids: bool) -> Result<()> {
+    if ids {
+        return Err(Error::unsupported(
+            format!("{field}/uidMappings"),
+            format!("map the ids of {source}"),
+            "the source is itself a mount of the container's",
+        )
+        .advice("bind its own source"));
+    }
+    let step = Step::Rebind {
+        source: text::c_str(source),
+        target: text::c_str(target),
+        set: parsed.set,
+        clear: parsed.bind_clear(),
+        set_all: parsed.set_all,
+        clear_all: parsed.clear_all,
+        recursive: u32::from(parsed.bind == Some(true)),
+    };
+    planner.step(Phase::Rootfs, field, step);
+    for (propagation, all) in &parsed.propagation {
+        let step = Step::Change {
+            target: text::c_str(target),
+            set: 0,
+            clear: 0,
+            propagation: *propagation,
+            recursive: u32::from(*all),
+        };
+        planner.step(Phase::Rootfs, field, step);
+    }
     Ok(())
 }
 

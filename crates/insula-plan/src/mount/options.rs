@@ -14,6 +14,8 @@ enum Effect {
     /// Sets or clears a mount attribute; with an `r` before its name on the whole tree.
     Set(u64),
     Clear(u64),
+    /// Clears a way of keeping access times, which mount(8) and mount(2) pass over; for a whole tree it means relatime.
+    ClearAtime,
     /// Chooses how access times are kept.
     Atime(u64),
     /// Propagation type, and whether for the whole tree.
@@ -24,24 +26,32 @@ enum Effect {
     /// A flag of the superblock.
     Superblock(&'static str),
     CopyUp,
-    IdMap,
+    /// Ids of the mount are mapped; whether of the whole tree.
+    IdMap(bool),
     /// Accepted and without effect.
     Nothing,
 }
 
-use Effect::{Atime, Bind, Clear, CopyUp, IdMap, Nothing, Propagate, Remount, Set, Superblock};
+impl Effect {
+    /// Whether it changes an attribute of a mount, and so has a form for the whole tree.
+    fn is_attribute(self) -> bool {
+        matches!(self, Set(_) | Clear(_) | Atime(_) | ClearAtime)
+    }
+}
+
+use Effect::{Atime, Bind, Clear, ClearAtime, CopyUp, IdMap, Nothing, Propagate, Remount, Set, Superblock};
 
 /// Options by name.
 static TABLE: &[(&str, Effect)] = &[
     ("async", Nothing),
-    ("atime", Clear(attr::NOATIME)),
+    ("atime", ClearAtime),
     ("bind", Bind(false)),
     ("defaults", Nothing),
     ("dev", Clear(attr::NODEV)),
     ("diratime", Clear(attr::NODIRATIME)),
     ("dirsync", Superblock("dirsync")),
     ("exec", Clear(attr::NOEXEC)),
-    ("idmap", IdMap),
+    ("idmap", IdMap(false)),
     ("iversion", Superblock("iversion")),
     ("lazytime", Superblock("lazytime")),
     ("loud", Nothing),
@@ -53,15 +63,15 @@ static TABLE: &[(&str, Effect)] = &[
     ("noiversion", Nothing),
     ("nolazytime", Nothing),
     ("nomand", Nothing),
-    ("norelatime", Clear(attr::RELATIME)),
-    ("nostrictatime", Clear(attr::STRICTATIME)),
+    ("norelatime", ClearAtime),
+    ("nostrictatime", ClearAtime),
     ("nosuid", Set(attr::NOSUID)),
     ("nosymfollow", Set(attr::NOSYMFOLLOW)),
     ("private", Propagate(propagation::PRIVATE, false)),
     ("rbind", Bind(true)),
     ("relatime", Atime(attr::RELATIME)),
     ("remount", Remount),
-    ("ridmap", IdMap),
+    ("ridmap", IdMap(true)),
     ("ro", Set(attr::RDONLY)),
     ("rprivate", Propagate(propagation::PRIVATE, true)),
     ("rshared", Propagate(propagation::SHARED, true)),
@@ -82,7 +92,7 @@ static TABLE: &[(&str, Effect)] = &[
 /// Every option that is not the file system's own, recursive forms included: for `features`.
 pub fn known_options() -> impl Iterator<Item = (&'static str, bool)> {
     let plain = TABLE.iter().map(|(name, _)| (*name, false));
-    let recursive = TABLE.iter().filter(|(_, effect)| matches!(effect, Set(_) | Clear(_) | Atime(_)));
+    let recursive = TABLE.iter().filter(|(_, effect)| effect.is_attribute());
     plain.chain(recursive.map(|(name, _)| (*name, true)))
 }
 
@@ -97,12 +107,15 @@ pub(crate) struct Parsed<'s> {
     pub(crate) clear: u64,
     pub(crate) set_all: u64,
     pub(crate) clear_all: u64,
+    /// An attribute of the top mount was named, be it to set or to clear it.
+    pub(crate) given: bool,
     pub(crate) propagation: Vec<(u64, bool)>,
     /// A bind mount: of the whole tree?
     pub(crate) bind: Option<bool>,
     pub(crate) remount: bool,
     pub(crate) copy_up: bool,
-    pub(crate) idmap: bool,
+    /// Ids are mapped: of the whole tree?
+    pub(crate) idmap: Option<bool>,
     pub(crate) superblock: Vec<&'static str>,
     /// The file system's own options.
     pub(crate) data: Vec<&'s str>,
@@ -115,7 +128,7 @@ impl<'s> Parsed<'s> {
             let option = option.as_str();
             if let Some(effect) = find(option) {
                 parsed.apply(effect);
-            } else if let Some(effect) = option.strip_prefix('r').and_then(find).filter(|e| matches!(e, Set(_) | Clear(_) | Atime(_))) {
+            } else if let Some(effect) = option.strip_prefix('r').and_then(find).filter(|e| e.is_attribute()) {
                 parsed.apply_recursive(effect);
             } else if option.is_empty() || option.starts_with('=') {
                 return Err(Error::invalid(format!("/mounts/{index}/options/{place}"), "mount", "the option has no name"));
@@ -127,6 +140,7 @@ impl<'s> Parsed<'s> {
     }
 
     fn apply(&mut self, effect: Effect) {
+        self.given |= effect.is_attribute();
         match effect {
             Set(bits) => change(&mut self.set, &mut self.clear, bits, 0),
             Clear(bits) => change(&mut self.set, &mut self.clear, 0, bits),
@@ -136,8 +150,8 @@ impl<'s> Parsed<'s> {
             Remount => self.remount = true,
             Superblock(flag) => self.superblock.push(flag),
             CopyUp => self.copy_up = true,
-            IdMap => self.idmap = true,
-            Nothing => {}
+            IdMap(tree) => self.idmap = Some(tree),
+            ClearAtime | Nothing => {}
         }
     }
 
@@ -146,8 +160,29 @@ impl<'s> Parsed<'s> {
             Set(bits) => change(&mut self.set_all, &mut self.clear_all, bits, 0),
             Clear(bits) => change(&mut self.set_all, &mut self.clear_all, 0, bits),
             Atime(bits) => change(&mut self.set_all, &mut self.clear_all, bits, attr::ATIME),
+            ClearAtime => change(&mut self.set_all, &mut self.clear_all, attr::RELATIME, attr::ATIME),
             _ => {}
         }
+    }
+}
+
+/// What a bind mount can have.
+const ATTRIBUTES: u64 = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
+
+impl Parsed<'_> {
+    /// What to clear on the top of a bind mount. Where any attribute is named, the others are cleared too: the mount has
+    /// what the document says, not what the source happens to have (COMPAT(runc): mount(8) is of two minds here). How
+    /// access times are kept changes only if that is named.
+    pub(crate) fn bind_clear(&self) -> u64 {
+        if !self.given {
+            return 0;
+        }
+        let times = if self.clear & attr::ATIME != 0 || self.set & attr::NODIRATIME != 0 {
+            attr::ATIME | attr::NODIRATIME
+        } else {
+            0
+        };
+        (ATTRIBUTES & !self.set) | times
     }
 }
 

@@ -112,7 +112,10 @@ fn common(planner: &mut Planner<'_>) -> Result<()> {
     }
     limits(planner, process)?;
     let filter = match &spec.linux.seccomp {
-        Some(seccomp) => insula_seccomp::compile(seccomp)?,
+        Some(seccomp) => {
+            notifies_write(seccomp)?;
+            insula_seccomp::compile(seccomp)?
+        }
         None => None,
     };
     start(planner, process, capabilities, filter.as_ref());
@@ -121,6 +124,20 @@ fn common(planner: &mut Planner<'_>) -> Result<()> {
     entries.sort_unstable();
     let env = text::strings(entries.into_iter().map(|entry| entry.1));
     planner.step(Phase::Start, Field::At("/process/args"), Step::Exec { argv, env });
+    Ok(())
+}
+
+/// By write(2) init says that there is a listener; until it is handed over, nobody could answer for that call.
+fn notifies_write(seccomp: &insula_spec::Seccomp<'_>) -> Result<()> {
+    for (index, rule) in seccomp.syscalls.iter().enumerate() {
+        if rule.action.as_str() == "SCMP_ACT_NOTIFY" && rule.names.iter().any(|name| *name == "write") {
+            return Err(Error::unsupported(
+                format!("/linux/seccomp/syscalls/{index}/names"),
+                "install the seccomp filter",
+                "SCMP_ACT_NOTIFY cannot be used for the write syscall, by which the listener is handed over",
+            ));
+        }
+    }
     Ok(())
 }
 

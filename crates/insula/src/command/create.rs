@@ -124,6 +124,7 @@ fn make(
         bundle,
         pid_file: parsed.flag("pid-file"),
         console_socket: parsed.flag("console-socket"),
+        pidfd_socket: parsed.flag("pidfd-socket"),
         serve_terminal: !detach,
         options: Options {
             id: String::from(id),

@@ -38,6 +38,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     let request = Request {
         pid_file: parsed.flag("pid-file"),
         console_socket: parsed.flag("console-socket"),
+        pidfd_socket: parsed.flag("pidfd-socket"),
         serve_terminal: !detach,
         ignore_paused: parsed.is_set("ignore-paused"),
         cgroups: parsed.values("cgroup").map(String::from).collect(),
