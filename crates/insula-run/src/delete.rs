@@ -36,7 +36,8 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
     };
     if !force {
         let now = status::of(&home, &record);
-        if now != Status::Stopped {
+        // COMPAT(runc): one that never started has nothing to lose.
+        if now != Status::Stopped && now != Status::Created {
             return Err(Error::state(
                 format!("delete container {} that is not stopped: {}", record.id, now.name()),
                 "its processes would be lost",

@@ -136,18 +136,23 @@ impl Program<'_> {
 
     /// In the child: becomes the program, or says through `told` why not.
     fn become_program(&self, place: Option<Place<'_>>, input: &OwnedFd, output: &OwnedFd, told: &OwnedFd) -> ! {
-        let errno = self.enter_and_execute(place, input, output);
+        let errno = self.enter_and_execute(place, input, output, told);
         let _ = rustix::io::write(told, &errno.raw_os_error().to_le_bytes());
         insula_sys::process::exit(127)
     }
 
-    fn enter_and_execute(&self, place: Option<Place<'_>>, input: &OwnedFd, output: &OwnedFd) -> Errno {
+    fn enter_and_execute(&self, place: Option<Place<'_>>, input: &OwnedFd, output: &OwnedFd, told: &OwnedFd) -> Errno {
         let prepared = (|| {
             // A group of its own: what it leaves behind ends with it.
             rustix::process::setsid()?;
             insula_sys::process::set_signal_mask(0)?;
+            insula_sys::memory::place(input.as_fd(), 0)?;
+            insula_sys::memory::place(output.as_fd(), 1)?;
+            insula_sys::memory::place(output.as_fd(), 2)?;
             if let Some(place) = place {
                 setns(place.pidfd, place.kinds)?;
+                // Whoever stays in between holds nothing of the runtime's: not the lock, not a pipe's end.
+                insula_sys::process::close_all_but(told.as_fd())?;
                 // A pid namespace is entered by a child.
                 if place.kinds & insula_sys::process::clone::NEWPID != 0
                     && let Cloned::Parent { pidfd, .. } = clone3(0, None)?
@@ -157,9 +162,6 @@ impl Program<'_> {
                     insula_sys::process::exit(status.unwrap_or(255));
                 }
             }
-            insula_sys::memory::place(input.as_fd(), 0)?;
-            insula_sys::memory::place(output.as_fd(), 1)?;
-            insula_sys::memory::place(output.as_fd(), 2)?;
             insula_sys::process::cloexec_from(3)
         })();
         if let Err(errno) = prepared {

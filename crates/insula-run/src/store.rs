@@ -76,7 +76,7 @@ impl Root {
         match mkdirat(&self.fd, id, Mode::from_raw_mode(0o711)) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
-                return Err(Error::state(format!("create container {id}"), "container with given ID already exists").object(path));
+                return Err(exists(id, &path));
             }
             Err(errno) => return Err(failed(errno, "make the container's state directory", &path)),
         }
@@ -118,6 +118,11 @@ impl Root {
         ids.sort();
         Ok(ids)
     }
+}
+
+/// The error for an id that is taken, in runc's words.
+pub(crate) fn exists(id: &str, path: &str) -> Error {
+    Error::state(format!("create container {id}"), "container with given ID already exists").object(path)
 }
 
 /// Makes `path` with all above it: below /run for root, where others may look but not write.

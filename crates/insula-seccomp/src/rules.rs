@@ -99,7 +99,7 @@ impl Filter {
 /// The flags for seccomp(2). As with runc, a profile without a list of flags gets one.
 pub(crate) fn flags(seccomp: &Seccomp<'_>, uses_notify: bool) -> Result<u32, Error> {
     let mut bits = if uses_notify { FLAG_NEW_LISTENER } else { 0 };
-    for (index, word) in seccomp.flags.iter().enumerate() {
+    for (index, word) in seccomp.flags.iter().flatten().enumerate() {
         let pointer = || format!("/linux/seccomp/flags/{index}");
         let bit = look_up(FLAGS, word, "a flag", pointer)?;
         if bit == FLAG_WAIT_KILLABLE_RECV && !uses_notify {
@@ -107,7 +107,7 @@ pub(crate) fn flags(seccomp: &Seccomp<'_>, uses_notify: bool) -> Result<u32, Err
         }
         bits |= bit;
     }
-    if seccomp.flags.is_empty() {
+    if seccomp.flags.is_none() {
         bits |= FLAG_SPEC_ALLOW;
     }
     Ok(bits)

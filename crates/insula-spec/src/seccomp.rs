@@ -7,14 +7,15 @@ use alloc::vec::Vec;
 object! {
     /// `linux.seccomp`: the filter of system calls. Source: seccomp(2).
     pub struct Seccomp<'a> {
-        /// Action for calls that no rule matches, such as `SCMP_ACT_ERRNO`.
-        default_action: Str<'a> = required "defaultAction",
+        /// Action for calls that no rule matches, such as `SCMP_ACT_ERRNO`; empty, and without rules, is no filter.
+        default_action: Str<'a> = always "defaultAction",
         /// errno of that action; absent is EPERM.
         default_errno_ret: Option<u32> = optional "defaultErrnoRet",
         /// Further architectures, such as `SCMP_ARCH_X32`.
         architectures: Vec<Str<'a>> = optional "architectures",
         /// Names such as `SECCOMP_FILTER_FLAG_LOG`.
-        flags: Vec<Str<'a>> = optional "flags",
+        /// Absent and empty differ: runc gives an absent list SPEC_ALLOW.
+        flags: Option<Vec<Str<'a>>> = optional "flags",
         /// UNIX socket that is sent the listener's descriptor.
         listener_path: Option<Str<'a>> = optional "listenerPath",
         /// Opaque text that is sent with it.

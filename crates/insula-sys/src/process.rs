@@ -154,6 +154,19 @@ pub fn cloexec_from(first: u32) -> Result<(), Errno> {
     unsafe { syscall(number::CLOSE_RANGE, [first as usize, u32::MAX as usize, 4, 0, 0, 0]) }.map(drop)
 }
 
+/// close_range(2): closes every descriptor from 3 on but `keep`. For a child that goes on without the values that own
+/// them: it must end by `exit` or execve.
+pub fn close_all_but(keep: BorrowedFd<'_>) -> Result<(), Errno> {
+    let keep = keep.as_raw_fd() as usize;
+    for (first, last) in [(3, keep.wrapping_sub(1)), (keep + 1, u32::MAX as usize)] {
+        if first <= last && last != usize::MAX {
+            // SAFETY: no memory is passed; the owners of these descriptors are never dropped in this process.
+            unsafe { syscall(number::CLOSE_RANGE, [first, last, 0, 0, 0, 0]) }?;
+        }
+    }
+    Ok(())
+}
+
 /// A set of signals, bit n-1 for signal n (sigset_t of the kernel).
 pub type SignalSet = u64;
 

@@ -110,7 +110,6 @@ const REQUIRED: &[&str] = &[
     "/linux/resources/hugepageLimits/*/limit",
     "/linux/resources/network/priorities/*/name",
     "/linux/resources/network/priorities/*/priority",
-    "/linux/seccomp/defaultAction",
     "/linux/seccomp/syscalls/*/names",
     "/linux/seccomp/syscalls/*/action",
     "/linux/seccomp/syscalls/*/args/*/index",

@@ -17,7 +17,7 @@ use insula_error::{Error, Kind as ErrorKind, Result};
 use insula_ns::kind::ALL;
 use insula_ns::{Identity, Kind, PerKind, identity};
 use insula_plan::Options;
-use insula_run::Log;
+use insula_run::{Log, file};
 use insula_run::create::{Request, create};
 use insula_run::record::Held;
 use insula_run::store::Root;
@@ -109,7 +109,9 @@ fn document(parsed: &Parsed<'_>, view: &view::View, cwd: &str, user: u32) -> Res
     let process = spec.process.get_or_insert_with(Default::default);
     process.terminal = output::terminal(0).is_some() && output::terminal(1).is_some();
     process.args = arguments(parsed)?;
-    process.cwd = Str::from(String::from(cwd));
+    // A directory that the view does not show is none to start in.
+    let shown = file::open_dir(rustix::fs::CWD, &format!("{}{cwd}", view.root())).is_ok();
+    process.cwd = if shown { Str::from(String::from(cwd)) } else { Str::from("/") };
     process.env = environment();
     process.rlimits = Vec::new();
     process.no_new_privileges = true;
