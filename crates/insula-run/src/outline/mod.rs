@@ -99,7 +99,7 @@ pub fn outline(spec: &Spec<'_>, config: &[u8], request: &Request<'_>, root: Opti
         namespaces: summaries(&draft, root, log),
         steps: Vec::new(),
     };
-    let mut writer = Writer { spec, draft: &draft, steps: &mut outline.steps };
+    let mut writer = Writer { spec, draft: &draft, steps: &mut outline.steps, procfs: false };
     writer.prepare(request)?;
     writer.launch();
     for planned in &draft.plan.steps {
@@ -151,6 +151,8 @@ struct Writer<'a> {
     spec: &'a Spec<'a>,
     draft: &'a Draft,
     steps: &'a mut Vec<Action>,
+    /// A procfs for kernel parameters is mounted (and attached nowhere).
+    procfs: bool,
 }
 
 impl Writer<'_> {
@@ -252,7 +254,10 @@ impl Writer<'_> {
     fn step(&mut self, planned: &Planned) {
         let phase = planned.phase.name();
         let by = if planned.phase == Phase::Stage { "intermediate" } else { "init" };
-        let (calls, conditional) = calls::of(&planned.step);
+        let (mut calls, conditional) = calls::of(&planned.step);
+        if matches!(planned.step, Step::Sysctl { .. }) && !core::mem::replace(&mut self.procfs, true) {
+            calls.splice(0..0, ["fsopen(proc)", "fsconfig(create)", "fsmount"].map(String::from));
+        }
         let mut purpose = purpose(&planned.step).into_owned();
         if let Some(about) = self.about(&planned.step) {
             purpose = format!("{purpose} {about}");
