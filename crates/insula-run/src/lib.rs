@@ -14,6 +14,7 @@ extern crate alloc;
 pub mod audit;
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod exec;
 pub mod expect;
 mod explain;

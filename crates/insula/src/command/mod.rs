@@ -4,6 +4,7 @@
 mod completion;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod inspect;
@@ -47,6 +48,7 @@ pub(crate) static COMMANDS: &[(&str, Perform)] = &[
     ("verify", verify::perform),
     ("ns", ns::perform),
     ("features", features::perform),
+    ("events", events::perform),
     ("pause", pause::perform),
     ("resume", pause::perform_resume),
     ("update", update::perform),
