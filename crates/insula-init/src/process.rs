@@ -24,7 +24,8 @@ impl Init {
     pub(crate) fn fork(&self, flags: u64, cgroup: Fd) -> Outcome<()> {
         let cgroup = cgroup.is_some().then(|| borrow(cgroup.0 as i32));
         match clone3(flags | clone::PARENT, cgroup).of(Call::Clone)? {
-            Cloned::Child => Ok(()),
+            // Nothing of this process may reach the host side before the message that says who it is.
+            Cloned::Child => self.await_go(),
             Cloned::Parent { pid, pidfd } => {
                 self.tell(Tag::Forked, [pid as u32, 0, 0], &[], Some(pidfd.as_fd())).of(Call::Send)?;
                 insula_start::exit(0)

@@ -96,7 +96,12 @@ impl<'p> Launch<'p> {
     /// # Errors
     /// Whatever failed, on either side; init is gone then.
     pub(crate) fn until_ready(&mut self, host: &mut dyn Host, log: &dyn Log) -> Result<()> {
+        // COMPAT(runc): people, and tests, look for these words.
+        log.debug("nsexec container setup: the first process is made, in its namespaces");
         let done = self.serve(host, log, true);
+        if done.is_ok() {
+            log.debug("child process in init(): everything is set up");
+        }
         if done.is_err() {
             self.end();
         }
@@ -109,6 +114,9 @@ impl<'p> Launch<'p> {
     /// Whatever failed in the last steps; init is gone then.
     pub(crate) fn until_executed(&mut self, host: &mut dyn Host, log: &dyn Log) -> Result<()> {
         let done = self.serve(host, log, false);
+        if done.is_ok() {
+            log.debug("init: closing the pipe to signal completion: the program runs");
+        }
         if done.is_err() {
             self.end();
         }
@@ -180,7 +188,8 @@ impl<'p> Launch<'p> {
         let intermediate = core::mem::replace(&mut self.child, Handle { pid, pidfd });
         waitid(WaitId::PidFd(intermediate.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, "waitid"))?;
         self.directory = maps::directory(pid)?;
-        Ok(())
+        // It has waited for this, so that none of its messages could overtake the one about it.
+        self.go()
     }
 
     /// Waits for a message or a signal; a signal that ends this command ends the making.

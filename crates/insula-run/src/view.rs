@@ -36,11 +36,12 @@ fn failed(errno: Errno, attempted: &'static str, object: impl Into<String>) -> E
 const ATTEMPTED: &str = "make a throw-away view";
 
 /// Makes a view of `lower`. The calling process moves into a mount namespace of its own, and where it is an ordinary
-/// user's into a user namespace of its own, in which it is root.
+/// user's into a user namespace of its own, in which it is root. With `read_only` nothing can be written to what lies
+/// below the view's root; the root itself is the plan's to protect.
 ///
 /// # Errors
 /// `Kernel`, with advice where the host does not let ordinary users do this.
-pub fn make(lower: &str) -> Result<View> {
+pub fn make(lower: &str, read_only: bool) -> Result<View> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let in_user_namespace = uid != 0;
     let kinds = if in_user_namespace { clone::NEWUSER | clone::NEWNS } else { clone::NEWNS };
@@ -73,7 +74,7 @@ pub fn make(lower: &str) -> Result<View> {
     }
     for (index, layer) in layers.iter().enumerate() {
         make_dirs(&layer.at)?;
-        overlay(&memory, index, layer, in_user_namespace)?;
+        overlay(&memory, index, layer, in_user_namespace, read_only)?;
     }
     Ok(View { in_user_namespace })
 }
@@ -205,7 +206,7 @@ fn memory() -> Result<OwnedFd> {
     Ok(mount)
 }
 
-fn overlay(memory: &OwnedFd, index: usize, layer: &Layer, in_user_namespace: bool) -> Result<()> {
+fn overlay(memory: &OwnedFd, index: usize, layer: &Layer, in_user_namespace: bool, read_only: bool) -> Result<()> {
     let step = |e: Errno| {
         let error = failed(e, ATTEMPTED, format!("overlay over {}/", layer.at));
         if e == Errno::NODEV { error.advice("this kernel has no overlayfs: load the module overlay, or use --rootfs with `run`") } else { error }
@@ -228,7 +229,10 @@ fn overlay(memory: &OwnedFd, index: usize, layer: &Layer, in_user_namespace: boo
         fsconfig_set_flag(context.as_fd(), "userxattr").map_err(step)?;
     }
     fsconfig_create(context.as_fd()).map_err(step)?;
-    let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map_err(step)?;
+    // The outermost one turns read-only with the container's root, once its mount points are there.
+    let fixed = read_only && !layer.at.is_empty();
+    let attributes = if fixed { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() };
+    let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(step)?;
     let at = format!("{PLACE}/root{}", layer.at);
     move_mount(&mount, c"", CWD, &*at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(step)
 }

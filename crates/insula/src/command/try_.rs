@@ -52,7 +52,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     let lower = parsed.flag("rootfs").map_or_else(|| String::from("/"), absolute);
     insula_sys::process::cloexec_from(3).map_err(|e| Error::kernel(e.raw_os_error(), "close inherited descriptors"))?;
     let user = rustix::process::geteuid().as_raw();
-    let view = view::make(&lower)?;
+    let view = view::make(&lower, parsed.is_set("ro"))?;
     // Root's containers are known to `list` and `delete`; an ordinary user's state lies in the view's own memory.
     let root = match view.state() {
         Some(path) => Root::open(&path, true)?.ok_or_else(|| Error::state("make the state directory", "it is gone"))?,
