@@ -94,7 +94,7 @@ impl Group {
             let group = sub.iter().find(|group| group.applies_to(entry)).filter(|group| !group.path.is_empty());
             let failed = |e: Errno, name: &str| match e {
                 Errno::XDEV => Error::usage(format!("bad sub cgroup path: {name}")),
-                e => entry.error(e, "open the cgroup to join it", name),
+                e => entry.error(e, "open the cgroup before adding pid to it", name),
             };
             let dir = match group {
                 None => match entry.dir() {

@@ -5,11 +5,12 @@
 use crate::fault::{Fault, Of, On, Outcome, Text};
 use crate::paths::{is_dir, open_in};
 use crate::walk::Init;
+use alloc::vec::Vec;
 use core::ffi::CStr;
-use insula_steps::message::Call;
-use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings};
+use insula_steps::message::{Call, Tag};
+use insula_steps::{ATTACH_ON_PROC, Fd, ATTACH_PLAIN_DIR, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings};
 use insula_sys::mount::{MountAttr, attr, mount_setattr, propagation};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -89,6 +90,32 @@ pub(crate) fn change(tree: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) ->
     mount_setattr(tree, c"", recursive, attr).of(Call::MountSetattr)
 }
 
+/// Puts a mount under a number that the plan knows.
+pub(crate) fn keep(mount: &OwnedFd, number: u32) -> Outcome<()> {
+    insula_sys::memory::place(mount.as_fd(), number as i32).of(Call::Dup)
+}
+
+/// [`insula_steps::Step::Detach`]
+pub(crate) fn detach(number: u32, path: &CStr, recursive: bool) -> Outcome<()> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    keep(&open_tree(CWD, path, flags).of(Call::OpenTree).on(path.to_bytes())?, number)
+}
+
+/// [`insula_steps::Step::Adjust`]: what locks the source for this user namespace stays.
+pub(crate) fn adjust(mount: BorrowedFd<'_>, recursive: bool, wanted: &MountAttr, least: u64) -> Outcome<()> {
+    match mount_setattr(mount, c"", recursive, wanted) {
+        Err(Errno::PERM) if wanted.clear != least => {
+            let clear = least | if wanted.set & attr::ATIME != 0 { wanted.clear & attr::ATIME } else { 0 };
+            mount_setattr(mount, c"", recursive, &MountAttr { clear, ..*wanted })
+        }
+        done => done,
+    }
+    .of(Call::MountSetattr)
+}
+
 impl Init {
     /// [`insula_steps::Step::Propagate`]
     pub(crate) fn propagate(&self, propagation: u64, recursive: bool) -> Outcome<()> {
@@ -157,7 +184,11 @@ impl Init {
     /// [`insula_steps::Step::Attach`]
     pub(crate) fn attach_tree(&mut self, tree: BorrowedFd<'_>, target: &CStr, flags: u32) -> Outcome<()> {
         let dir = is_dir(tree).of(Call::Stat).on(target.to_bytes())?;
-        let point = if dir { self.ensure_dir(target)? } else { self.ensure_file(target)? };
+        let point = match (flags & ATTACH_PLAIN_DIR != 0, dir) {
+            (true, _) => self.mount_point(target, MOUNT_PLAIN_DIR)?,
+            (_, true) => self.ensure_dir(target)?,
+            _ => self.ensure_file(target)?,
+        };
         if flags & ATTACH_ON_PROC == 0 {
             refuse_procfs(point.as_fd()).on(target.to_bytes())?;
         }
@@ -172,11 +203,16 @@ impl Init {
         &mut self,
         (source, target): (&CStr, &CStr),
         recursive: bool,
+        (users, all_ids): (Fd, u32),
         top: &MountAttr,
         all: &MountAttr,
     ) -> Outcome<()> {
         let from = self.resolve(source).of(Call::Openat2).on(source.to_bytes())?;
         let tree = clone_tree(from.as_fd(), recursive).on(source.to_bytes())?;
+        if users.is_some() {
+            self.tell(Tag::Tree, [users.0, all_ids, 0], &[], Some(tree.as_fd())).of(Call::Send)?;
+            self.await_go()?;
+        }
         for (recursive, attr) in [(false, top), (true, all)] {
             if attr.set | attr.clear != 0 {
                 change(tree.as_fd(), recursive, attr).on(target.to_bytes())?;
@@ -245,9 +281,43 @@ impl Init {
     pub(crate) fn move_root(&mut self) -> Outcome<()> {
         let slave = MountAttr { propagation: propagation::SLAVE, ..MountAttr::default() };
         mount_setattr(CWD, c"/", true, &slave).of(Call::MountSetattr)?;
+        self.hide_kernel_mounts()?;
         rustix::process::fchdir(self.root()).of(Call::Chdir)?;
         rustix::process::chroot(c".").of(Call::Chroot)?;
         rustix::process::chdir(c"/").of(Call::Chdir)
+    }
+
+    /// Takes every procfs and sysfs outside the new root out of this mount namespace. Though nobody could name them any
+    /// more, the kernel would take them as a sign that the container may mount such a file system with nothing masked in
+    /// it (mount_namespaces(7)).
+    fn hide_kernel_mounts(&self) -> Outcome<()> {
+        let mut own = Vec::from(&b"/proc/self/fd/"[..]);
+        crate::report::digits(&mut own, self.root().as_raw_fd() as u32);
+        own.push(0);
+        let root = rustix::fs::readlink(own.as_slice(), Vec::new()).of(Call::Link)?;
+        let file = rustix::fs::open(c"/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).of(Call::Open)?;
+        let mut text = Vec::new();
+        while rustix::io::read(&file, rustix::buffer::spare_capacity({ text.reserve(4096); &mut text })).of(Call::Read)? > 0 {}
+        for line in text.split(|byte| *byte == b'\n').rev() {
+            let Some(path) = kernel_mount(line) else { continue };
+            if path.strip_prefix(root.to_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/') {
+                continue;
+            }
+            let path = crate::paths::c_string(&path);
+            let path = crate::paths::as_c_str(&path);
+            match unmount(path, UnmountFlags::DETACH) {
+                // Covered, or gone with one above it.
+                Ok(()) | Err(Errno::NOENT) => {}
+                // Locked: it came from another user namespace.
+                Err(_) => {
+                    let cover = new_mount(c"tmpfs", Strings::EMPTY, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?;
+                    move_mount(&cover, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+                        .of(Call::MoveMount)
+                        .on(path.to_bytes())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// [`insula_steps::Step::Chroot`]
@@ -274,6 +344,29 @@ impl Init {
             .on(name.to_bytes())?;
         rustix::io::write(&file, value).map(drop).of(Call::Write).on(name.to_bytes())
     }
+}
+
+/// The mount point of a line of mountinfo (proc_pid_mountinfo(5)), if it is one of a procfs or sysfs.
+fn kernel_mount(line: &[u8]) -> Option<Vec<u8>> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let point = words.nth(4)?;
+    words.find(|word| *word == b"-")?;
+    if !matches!(words.next()?, b"proc" | b"sysfs") {
+        return None;
+    }
+    let mut path = Vec::with_capacity(point.len());
+    let mut left = point;
+    while let Some((byte, rest)) = left.split_first() {
+        // Spaces and the like are three octal digits.
+        if *byte == b'\\' && rest.len() >= 3 {
+            path.push(rest[..3].iter().fold(0, |value: u8, digit| (value << 3) | (digit & 7)));
+            left = &rest[3..];
+        } else {
+            path.push(*byte);
+            left = rest;
+        }
+    }
+    Some(path)
 }
 
 /// A mount over a part of procfs would let the container feed the runtime, and itself, false facts (CVE-2019-16884).

@@ -84,6 +84,14 @@ impl Init {
     }
 }
 
+/// Appends a number in decimal.
+pub(crate) fn digits(text: &mut alloc::vec::Vec<u8>, number: u32) {
+    if number >= 10 {
+        digits(text, number / 10);
+    }
+    text.push(b'0' + (number % 10) as u8);
+}
+
 /// The few errors that a user's program can end in after `start`.
 fn explain(errno: Errno) -> &'static [u8] {
     match errno {

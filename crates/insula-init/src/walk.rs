@@ -87,10 +87,23 @@ impl Init {
             Step::Mount { fstype, options, attributes, propagation, target, flags } => {
                 self.mount(&NewMount { fstype, options, attributes, propagation, target, flags })
             }
+            Step::Detach { fd, path, recursive } => crate::mounts::detach(fd.0, path, recursive != 0),
+            Step::Adjust { fd, set, clear, least, propagation, recursive } => {
+                let wanted = MountAttr { set, clear, propagation, userns_fd: 0 };
+                crate::mounts::adjust(borrow(fd.0 as i32), recursive != 0, &wanted, least)
+            }
+            Step::Early { fd, fstype, options, attributes } => {
+                crate::mounts::keep(&crate::mounts::new_mount(fstype, options, attributes)?, fd.0)
+            }
+            Step::Procfs { fd } => {
+                self.procfs = Some(adopt_from_plan(fd.0));
+                Ok(())
+            }
             Step::Attach { fd, target, flags } => self.attach_tree(borrow(fd.0 as i32), target, flags),
-            Step::Rebind { source, target, set, clear, set_all, clear_all, recursive } => self.rebind(
+            Step::Rebind { source, target, set, clear, set_all, clear_all, recursive, users, all_ids } => self.rebind(
                 (source, target),
                 recursive != 0,
+                (users, all_ids),
                 &MountAttr { set, clear, ..MountAttr::default() },
                 &MountAttr { set: set_all, clear: clear_all, ..MountAttr::default() },
             ),

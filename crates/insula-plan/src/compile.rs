@@ -4,7 +4,7 @@
 use crate::facts::{ExecTarget, Facts, Options};
 use crate::field::Field;
 use crate::namespaces::{self, Phase, Want};
-use crate::{process, rootfs, sysctl};
+use crate::{process, rootfs, sysctl, text, trees};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -55,6 +55,19 @@ pub struct MountIds {
     pub recursive: bool,
 }
 
+/// A file system that is mounted, attached nowhere, by a process with rights over the namespace that it shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EarlyMount {
+    /// Its type.
+    pub fstype: &'static str,
+    /// `key=value` or `flag` for fsconfig(2).
+    pub options: Vec<String>,
+    /// MOUNT_ATTR_*
+    pub attributes: u64,
+    /// The intermediate process makes it, inside the joined namespace; otherwise the launch does.
+    pub inside: bool,
+}
+
 /// A descriptor that the launch opens for init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
@@ -66,12 +79,16 @@ pub enum Slot {
     CgroupDir,
     /// A detached copy of host mounts.
     Tree(TreeSource),
+    /// A new file system, or the number that the intermediate process puts one under.
+    Early(EarlyMount),
     /// A directory of the host, to be the root without a mount.
     Directory(String),
     /// The fifo that `start` writes to.
     Fifo,
     /// A handle of the container's init (exec).
     Init,
+    /// A user namespace with these maps.
+    Users(MountIds),
 }
 
 /// A step with where it belongs and where it comes from.
@@ -108,6 +125,8 @@ pub struct Plan {
     pub time_offsets: Vec<String>,
     /// The process has a terminal.
     pub terminal: bool,
+    /// Init copies the host's mounts itself, in its own mount namespace: the caller may not.
+    pub trees_inside: bool,
 }
 
 /// Collects steps.
@@ -120,6 +139,8 @@ pub struct Planner<'s> {
     /// Mounts that turn read-only when all is in place.
     pub(crate) read_only_later: Vec<(Field, String)>,
     pub(crate) plan: Plan,
+    /// Where in the steps the intermediate process enters the user namespace.
+    pub(crate) before_user: usize,
 }
 
 impl Planner<'_> {
@@ -135,7 +156,7 @@ impl Planner<'_> {
 
     /// As `slot`, asked for by `field`; trees are never shared, since attaching one uses it up.
     pub(crate) fn slot_for(&mut self, slot: Slot, field: Field) -> Fd {
-        if !matches!(slot, Slot::Tree(_))
+        if !matches!(slot, Slot::Tree(_) | Slot::Early(_))
             && let Some(known) = self.plan.slots.iter().position(|(known, _)| *known == slot)
         {
             return Fd(known as u32);
@@ -160,6 +181,42 @@ impl Planner<'_> {
     /// Whether the process will be in a user namespace other than the caller's.
     pub(crate) fn other_user(&self) -> bool {
         self.wants[Kind::USER].leaves()
+    }
+
+    /// Whether the container's user namespace will have no rights over its namespace of `kind`: it is another user
+    /// namespace's than the one that the process enters, or one below that.
+    pub(crate) fn foreign(&self, kind: Kind) -> bool {
+        self.other_user()
+            && match self.wants[kind] {
+                Want::New(_) => false,
+                Want::Inherit | Want::Stay(_) => true,
+                Want::Join(_) => !self.facts.joins[kind].is_some_and(|fact| fact.owned_by_joined_user),
+            }
+    }
+
+    /// A mount that the container could not make itself, since it shows the foreign namespace of `kind`.
+    ///
+    /// # Errors
+    /// `Unsupported` for an ordinary user, who has no rights over that namespace either.
+    pub(crate) fn early(&mut self, field: Field, kind: Kind, fstype: &'static str, options: Vec<String>, attributes: u64) -> Result<Fd> {
+        if self.facts.euid != 0 {
+            let target = if fstype == "sysfs" { "/sys" } else if fstype == "mqueue" { "/dev/mqueue" } else { "/proc" };
+            return Err(Error::unsupported(
+                format!("{field}"),
+                format!("mount {fstype}"),
+                format!("it shows the {kind} namespace, which is owned outside the container's user namespace"),
+            )
+            .advice(format!("make the {kind} namespace new as well, or bind the host's: {{\"type\": \"bind\", \"source\": \"{target}\", \"options\": [\"rbind\"]}}")));
+        }
+        let inside = matches!(self.wants[kind], Want::Join(_));
+        let packed = text::strings(options.iter().map(String::as_str));
+        let fd = self.slot_for(Slot::Early(EarlyMount { fstype, options, attributes, inside }), field);
+        if inside {
+            let step = Step::Early { fd, fstype: text::c_str(fstype), options: packed, attributes };
+            self.plan.steps.insert(self.before_user, Planned { step, phase: Phase::Stage, field });
+            self.before_user += 1;
+        }
+        Ok(fd)
     }
 
     /// Whether the mount namespace is the container's own, to be filled by us.
@@ -194,6 +251,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
             ..Plan::default()
         },
         wants,
+        before_user: 0,
     };
     namespaces::enter(&mut planner)?;
     process::all_cpus(&mut planner);
@@ -203,8 +261,11 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
     } else {
         rootfs::without_mounts(&mut planner)?;
     }
-    sysctl::plan(&mut planner);
+    sysctl::plan(&mut planner)?;
     process::plan(&mut planner)?;
+    if facts.euid != 0 && planner.own_mounts() {
+        trees::inside(&mut planner.plan)?;
+    }
     Ok(planner.plan)
 }
 
@@ -215,7 +276,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
 /// As [`compile`].
 pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options: &Options) -> Result<Plan> {
     let mut planner =
-        Planner { spec, facts, options, wants: PerKind::from_fn(|_| Want::Inherit), read_only_later: Vec::new(), plan: Plan::default() };
+        Planner { spec, facts, options, wants: PerKind::from_fn(|_| Want::Inherit), read_only_later: Vec::new(), plan: Plan::default(), before_user: 0 };
     planner.plan.staged = true;
     let init = planner.slot(Slot::Init);
     let pinned = process::exec_cpus(&mut planner, "initial")?;

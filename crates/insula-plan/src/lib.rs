@@ -20,8 +20,9 @@ mod process;
 mod rootfs;
 mod sysctl;
 mod text;
+mod trees;
 
-pub use compile::{MountIds, Plan, Planned, Planner, Slot, TreeSource, compile, compile_exec};
+pub use compile::{EarlyMount, MountIds, Plan, Planned, Planner, Slot, TreeSource, compile, compile_exec};
 pub use facts::{CgroupView, ExecTarget, Facts, Hierarchy, JoinFact, Options};
 pub use field::Field;
 pub use mount::known_options;

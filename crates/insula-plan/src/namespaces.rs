@@ -243,6 +243,13 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
     for kind in before {
         join(planner, kind);
     }
+    // A procfs shows the pid namespace of who mounts it, so that process must be inside, and still have its rights.
+    let forked = planner.foreign(Kind::PID) && matches!(wants[Kind::PID], Want::Join(_)) && needs_procfs(planner.spec);
+    if forked {
+        let cgroup = if planner.facts.cgroup.born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
+        planner.step(Phase::Stage, planner.entry(Kind::PID), Step::Fork { flags: 0, cgroup });
+    }
+    planner.before_user = planner.plan.steps.len();
     match wants[Kind::USER] {
         Want::New(_) => {
             let field = planner.entry(Kind::USER);
@@ -263,7 +270,7 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
     let flag = |kind: Kind| kind.namespace().clone_flag;
     let born = planner.facts.cgroup.born;
     // Born in its cgroup, init is also where its cgroup namespace is to be rooted; without, it is made later.
-    let with_fork = new_flags & (flag(Kind::PID) | if born { flag(Kind::CGROUP) } else { 0 });
+    let with_fork = new_flags & (flag(Kind::PID) | if born && !forked { flag(Kind::CGROUP) } else { 0 });
     let now = new_flags & !with_fork & !late & !flag(Kind::USER);
     if now != 0 {
         planner.step(Phase::Stage, Field::At(LIST), Step::Unshare { kinds: now });
@@ -277,8 +284,8 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
         Want::Join(_) => kind.namespace().setns_moves == Moves::Children,
         Want::Inherit | Want::Stay(_) => false,
     };
-    if with_fork != 0 || born || Kind::all().any(children_only) {
-        let cgroup = if born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
+    if with_fork != 0 || (born && !forked) || Kind::all().any(|kind| children_only(kind) && !(forked && kind == Kind::PID)) {
+        let cgroup = if born && !forked { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
         // A joined pid namespace whose init is gone shows only here.
         let field = match wants[Kind::PID] {
             Want::Join(index) => Field::Member(LIST, index, "path"),
@@ -301,6 +308,17 @@ fn split_joins(planner: &Planner<'_>, wants: &PerKind<Want>) -> Result<(Vec<Kind
     let inside = |kind: &Kind| by_joined_user && planner.facts.joins[*kind].is_some_and(|fact| fact.owned_by_joined_user);
     for kind in &joined {
         let owner = planner.facts.joins[*kind].and_then(|fact| fact.owner);
+        if planner.facts.euid == 0 && owner.is_none() {
+            return Err(Error::invalid(
+                format!("{}/path", planner.entry(*kind)),
+                format!("join the {kind} namespace"),
+                format!(
+                    "{} is owned by a user namespace outside the runtime's own, over which it has no rights",
+                    planner.joined_text(*kind)
+                ),
+            )
+            .advice("run insula where that user namespace can be seen, or make the namespace new"));
+        }
         if planner.facts.euid != 0 && !inside(kind) {
             let of = owner.map_or_else(|| String::from("another user namespace"), |owner| format!("{owner}"));
             let text = planner.joined_text(*kind);
@@ -313,6 +331,11 @@ fn split_joins(planner: &Planner<'_>, wants: &PerKind<Want>) -> Result<(Vec<Kind
         }
     }
     Ok(joined.into_iter().partition(|kind| !inside(kind)))
+}
+
+/// Whether something in the document needs a procfs of the container's.
+fn needs_procfs(spec: &Spec<'_>) -> bool {
+    !spec.linux.sysctl.is_empty() || spec.mounts.iter().any(|mount| mount.kind.as_deref() == Some("proc"))
 }
 
 fn join(planner: &mut Planner<'_>, kind: Kind) {

@@ -215,6 +215,9 @@ fn paths(planner: &mut Planner<'_>) {
     };
     let null = planner.slot_for(Slot::Tree(tree), Field::At("/linux/maskedPaths"));
     for (index, path) in spec.linux.masked_paths.iter().enumerate() {
+        if spec.linux.masked_paths[..index].contains(path) {
+            continue;
+        }
         let step = Step::Mask { path: text::c_str(&mount::clean(path)), null };
         planner.step(PHASE, Field::Entry("/linux/maskedPaths", index), step);
     }

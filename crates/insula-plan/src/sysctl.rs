@@ -18,7 +18,7 @@ const FIELD: &str = "/linux/sysctl";
 pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
     for (key, _) in &spec.linux.sysctl {
         let refuse = |reason: String, advice: String| {
-            Err(Error::invalid(format!("{FIELD}/{}", key.replace('~', "~0").replace('/', "~1")), format!("set the kernel parameter {key}"), reason)
+            Err(Error::invalid(pointer(key), format!("set the kernel parameter {key}"), reason)
                 .advice(advice))
         };
         let Some(kind) = Kind::of_sysctl(key) else {
@@ -52,11 +52,22 @@ pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
 
 /// The steps. `kernel.domainname` cannot be written from a user namespace, even to its own uts namespace; the system
 /// call can.
-pub(crate) fn plan(planner: &mut Planner<'_>) {
+pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     let spec = planner.spec;
+    let mut procfs = !planner.foreign(Kind::PID);
     for (key, value) in &spec.linux.sysctl {
+        if let Some(kind) = Kind::of_sysctl(key).filter(|kind| planner.foreign(*kind)) {
+            let name = planner.joined_text(kind);
+            return Err(Error::invalid(pointer(key), format!("set the kernel parameter {key}"), format!("{name} is not owned by the container's user namespace, which may not change it"))
+                .advice(format!("join the user namespace that owns {name}, or set the parameter where it was made")));
+        }
         let value = text::bytes(value.as_bytes());
-        let step = if key.as_str() == "kernel.domainname" || key.as_str() == "kernel/domainname" {
+        let by_name = matches!(key.as_str(), "kernel.domainname" | "kernel/domainname");
+        if !by_name && !core::mem::replace(&mut procfs, true) {
+            let fd = planner.early(Field::At(FIELD), Kind::PID, "proc", alloc::vec::Vec::new(), 0)?;
+            planner.step(Phase::Process, Field::At(FIELD), Step::Procfs { fd });
+        }
+        let step = if by_name {
             Step::Domainname { name: value }
         } else {
             let path = if key.contains('/') { String::from(key.as_str()) } else { key.replace('.', "/") };
@@ -64,4 +75,9 @@ pub(crate) fn plan(planner: &mut Planner<'_>) {
         };
         planner.step(Phase::Process, Field::At(FIELD), step);
     }
+    Ok(())
+}
+
+fn pointer(key: &str) -> String {
+    format!("{FIELD}/{}", key.replace('~', "~0").replace('/', "~1"))
 }

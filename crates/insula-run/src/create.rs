@@ -314,8 +314,15 @@ pub(crate) fn start_hooks(home: &Home, spec: &Spec<'_>, record: &Record, init: &
         annotations: &record.annotations,
         home: Some(home.fd()),
     };
-    let place = Place { pidfd: init.pidfd.as_fd(), kinds: kinds(&plan.wants) };
+    let env = process_env(spec);
+    let place = Place { pidfd: init.pidfd.as_fd(), kinds: kinds(&plan.wants), cwd: "", env: &env };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place))
+}
+
+/// The environment of startContainer hooks that have none of their own: the process's (COMPAT(runc)).
+pub(crate) fn process_env(spec: &Spec<'_>) -> Vec<String> {
+    let env = spec.process.iter().flat_map(|process| &process.env);
+    env.map(|entry| String::from(entry.as_str())).collect()
 }
 
 /// Clone flags of the kinds in which the container differs from the caller.
@@ -351,7 +358,9 @@ impl CreateHost<'_> {
         let hooks = &self.spec.hooks;
         subject.run(&hooks.prestart, "prestart", Status::Creating, None)?;
         subject.run(&hooks.create_runtime, "createRuntime", Status::Creating, None)?;
-        let place = Place { pidfd: child.pidfd.as_fd(), kinds: kinds(&self.plan.wants) };
+        // The root file system lies at its path still, and is where they begin (COMPAT(runc)).
+        let cwd = if matches!(self.plan.wants[Kind::MOUNT], Want::New(_)) { rootfs(self.spec, self.request.bundle) } else { String::new() };
+        let place = Place { pidfd: child.pidfd.as_fd(), kinds: kinds(&self.plan.wants), cwd: &cwd, env: &[] };
         subject.run(&hooks.create_container, "createContainer", Status::Creating, Some(place))
     }
 }
@@ -370,6 +379,7 @@ impl Host for CreateHost<'_> {
         match self.request.console_socket {
             Some(path) => handover::terminal(path, master.as_fd()),
             None => {
+                foreground::plain_lines(&master);
                 self.console = Some(master);
                 Ok(())
             }

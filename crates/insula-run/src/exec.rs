@@ -130,6 +130,7 @@ fn started(
         egid: rustix::process::getegid().as_raw(),
         ..crate::gather::facts(spec, "")
     };
+    initial_affinity(spec, log);
     let plan = compile_exec(spec, &target, &facts, &request.options)?;
     let sources = Sources { tasks, cgroup, init: Some(duplicate(init.pidfd.as_fd())?), ..Sources::default() };
     let filled = fill(&plan, sources)?;
@@ -146,11 +147,21 @@ fn started(
             handover::process(path, launch.child.pidfd.as_fd())?;
         }
         launch.go()?;
+        log.debug("setns_init: about to exec");
         launch.until_executed(&mut host, log)
     })();
     made.inspect_err(|_| launch.end())?;
     let (child, signals) = launch.into_parts();
     Ok(Started { child, signals, console: host.console })
+}
+
+/// COMPAT(runc): says the mask that the process starts with, as a number.
+fn initial_affinity(spec: &Spec<'_>, log: &dyn Log) {
+    let affinity = spec.process.as_ref().and_then(|process| process.exec_cpu_affinity.as_ref());
+    let Some(list) = affinity.and_then(|affinity| affinity.initial.as_deref()) else { return };
+    let ranges = insula_spec::ranges(list).unwrap_or_default();
+    let mask = ranges.iter().flat_map(|(first, last)| *first..=*last).filter(|cpu| *cpu < 64).fold(0_u64, |mask, cpu| mask | 1 << cpu);
+    log.debug(&format!("nsexec: affinity: {mask:#x}"));
 }
 
 fn oom_score(plan: &Plan, launch: &Launch<'_>) -> Result<()> {
@@ -176,6 +187,7 @@ impl Host for ExecHost<'_> {
         match self.request.console_socket {
             Some(path) => handover::terminal(path, master.as_fd()),
             None => {
+                foreground::plain_lines(&master);
                 self.console = Some(master);
                 Ok(())
             }

@@ -36,6 +36,14 @@ pub(crate) fn read_signal(signals: &OwnedFd) -> u32 {
     }
 }
 
+/// Keeps a terminal that this command serves from adding carriage returns, before anything is written to it.
+pub(crate) fn plain_lines(master: &OwnedFd) {
+    if let Ok(mut settings) = tcgetattr(master) {
+        settings.output_modes &= !OutputModes::ONLCR;
+        let _ = tcsetattr(master, OptionalActions::Now, &settings);
+    }
+}
+
 /// The process's terminal, served by this command: bytes go both ways between it and our own standard streams.
 #[derive(Debug)]
 pub struct Console {
@@ -65,10 +73,6 @@ impl Console {
             // (COMPAT(runc)).
             raw.output_modes |= OutputModes::OPOST;
             let _ = tcsetattr(stdin(), OptionalActions::Now, &raw);
-        }
-        if let Ok(mut theirs) = tcgetattr(&master) {
-            theirs.output_modes &= !OutputModes::ONLCR;
-            let _ = tcsetattr(&master, OptionalActions::Now, &theirs);
         }
         let _ = rustix::io::ioctl_fionbio(&master, true);
         let console = Self { master, saved, to_container: Vec::new(), input_open: true };

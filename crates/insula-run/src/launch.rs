@@ -61,6 +61,16 @@ pub(crate) struct Launch<'p> {
     signals: OwnedFd,
     /// The process could not be reaped by us any more.
     reaped: bool,
+    /// An intermediate process has ended already.
+    has_forked: bool,
+}
+
+/// The number of the process behind `pidfd` in this command's pid namespace (proc(5), fdinfo).
+fn own_number(pidfd: &OwnedFd) -> Result<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = crate::file::read_text(rustix::fs::CWD, &path, 4096, "find the number of init")?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.filter(|pid| *pid > 0).ok_or_else(|| failed(Errno::SRCH, "fdinfo"))
 }
 
 fn failed(errno: Errno, object: &'static str) -> Error {
@@ -88,7 +98,7 @@ impl<'p> Launch<'p> {
             let _ = child.signal(9);
         })?;
         drop((theirs, image, filled));
-        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false })
+        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false, has_forked: false })
     }
 
     /// Serves init until it reports that everything is done.
@@ -170,6 +180,12 @@ impl<'p> Launch<'p> {
                     host.terminal(fd.ok_or_else(|| failed(Errno::PROTO, "terminal"))?)?;
                     self.go()?;
                 }
+                Tag::Tree => {
+                    let tree = fd.ok_or_else(|| failed(Errno::PROTO, "tree"))?;
+                    let [users, recursive, _] = message.numbers;
+                    crate::mount_ids::of_init(&self.child, &tree, users as i32, recursive != 0)?;
+                    self.go()?;
+                }
                 Tag::Listener => {
                     // Taken out of the process, which under its filter can say little more than a number.
                     let number = message.numbers[0] as i32;
@@ -185,6 +201,8 @@ impl<'p> Launch<'p> {
     /// The intermediate process has made the one that goes on, as our child.
     fn forked(&mut self, pid: i32, pidfd: Option<OwnedFd>) -> Result<()> {
         let pidfd = pidfd.ok_or_else(|| failed(Errno::PROTO, "forked"))?;
+        // One who has joined a pid namespace knows the number only as it is there.
+        let pid = if core::mem::replace(&mut self.has_forked, true) { own_number(&pidfd)? } else { pid };
         let intermediate = core::mem::replace(&mut self.child, Handle { pid, pidfd });
         waitid(WaitId::PidFd(intermediate.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, "waitid"))?;
         self.directory = maps::directory(pid)?;

@@ -2,16 +2,18 @@
 //! User namespaces for the id maps of mounts (mount_setattr(2), MOUNT_ATTR_IDMAP). One is made by a process that does
 //! nothing else, and lives on in its descriptor.
 
+use crate::handle::Handle;
 use crate::maps;
 use crate::prepare::failed;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_plan::{Field, MountIds};
+use insula_sys::mount::{MountAttr, attr, mount_setattr};
 use insula_sys::process::{Cloned, clone, clone3};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{PidfdGetfdFlags, WaitId, WaitIdOptions, pidfd_getfd, waitid};
 
 const ATTEMPTED: &str = "map the ids of a mount";
 
@@ -44,6 +46,23 @@ impl Users {
         self.made.push((ids.clone(), fd));
         Ok(number)
     }
+}
+
+impl Users {
+    /// The same as a descriptor of its own that survives execve.
+    pub(crate) fn inherited(&mut self, ids: &MountIds, field: Field) -> Result<OwnedFd> {
+        let number = self.descriptor(ids, field)? as i32;
+        rustix::io::dup(insula_sys::memory::borrow(number)).map_err(|e| failed(e, ATTEMPTED, "a user namespace", field))
+    }
+}
+
+/// Maps the ids of the detached tree that init has made, with the user namespace that is its descriptor `users`. Init may
+/// lack the right: it is over the file system, not over the container.
+pub(crate) fn of_init(init: &Handle, tree: &OwnedFd, users: i32, recursive: bool) -> Result<()> {
+    let attempted = |e: Errno| Error::kernel(e.raw_os_error(), ATTEMPTED).field("/mounts");
+    let users = pidfd_getfd(&init.pidfd, users, PidfdGetfdFlags::empty()).map_err(attempted)?;
+    let attr = MountAttr { set: attr::IDMAP, userns_fd: users.as_raw_fd() as u64, ..MountAttr::default() };
+    mount_setattr(tree.as_fd(), c"", recursive, &attr).map_err(attempted)
 }
 
 fn make(ids: &MountIds, field: Field) -> Result<OwnedFd> {

@@ -8,13 +8,16 @@ use alloc::format;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
-use insula_plan::{Field, Plan, Slot, TreeSource};
+use insula_plan::{EarlyMount, Field, Plan, Slot, TreeSource};
 use insula_steps::Fd;
 use insula_sys::mount::{MountAttr, attr, mount_setattr};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatFs, StatVfsMountFlags, major, minor, openat, statat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
-use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
+    fsopen, open_tree,
+};
 
 /// What the slots are filled from.
 #[derive(Debug, Default)]
@@ -47,8 +50,12 @@ pub(crate) fn fill(plan: &Plan, mut sources: Sources) -> Result<Filled> {
             Slot::Namespace(kind) => Some(inherit(joined(&mut sources, *kind)?)?),
             Slot::TaskFile(_) => tasks.next(),
             Slot::CgroupDir => sources.cgroup.take().map(inherit).transpose()?,
+            Slot::Tree(source) if plan.trees_inside => Some(looked_at(source, *field)?),
             Slot::Tree(source) => Some(tree(source, *field, &mut users)?),
+            Slot::Early(mount) if mount.inside => Some(reserved()?),
+            Slot::Early(mount) => Some(early(mount, *field)?),
             Slot::Directory(path) => Some(directory(path, *field)?),
+            Slot::Users(ids) => Some(users.inherited(ids, *field)?),
             Slot::Fifo => sources.fifo.take(),
             Slot::Init => sources.init.take().map(inherit).transpose()?,
         };
@@ -79,6 +86,41 @@ pub(crate) fn failed(errno: Errno, attempted: &'static str, path: &str, field: F
 fn directory(path: &str, field: Field) -> Result<OwnedFd> {
     openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
         .map_err(|e| failed(e, "open the root file system", path, field))
+}
+
+/// The source of a tree that init copies itself, looked at; its number is where init puts the copy.
+fn looked_at(source: &TreeSource, field: Field) -> Result<OwnedFd> {
+    let path = source.path.as_str();
+    let fd = openat(CWD, path, OFlags::PATH, Mode::empty()).map_err(|e| failed(e, "open the source", path, field))?;
+    check(source, &fd, field)?;
+    Ok(fd)
+}
+
+/// A number for a descriptor that init makes.
+fn reserved() -> Result<OwnedFd> {
+    openat(CWD, "/", OFlags::PATH, Mode::empty()).map_err(|e| Error::kernel(e.raw_os_error(), "reserve a descriptor"))
+}
+
+/// A new file system, made with the caller's rights and in the caller's namespaces.
+fn early(mount: &EarlyMount, field: Field) -> Result<OwnedFd> {
+    let refused = |e: Errno| {
+        let error = failed(e, "mount a file system before the user namespace is entered", mount.fstype, field);
+        match e {
+            Errno::PERM => error.advice("the runtime has no rights over the namespace that it shows: bind the host's mount, or make that namespace new"),
+            _ => error,
+        }
+    };
+    let context = fsopen(mount.fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(refused)?;
+    for option in &mount.options {
+        match option.split_once('=') {
+            Some((key, value)) => fsconfig_set_string(context.as_fd(), key, value),
+            None => fsconfig_set_flag(context.as_fd(), option.as_str()),
+        }
+        .map_err(refused)?;
+    }
+    fsconfig_create(context.as_fd()).map_err(refused)?;
+    let attributes = MountAttrFlags::from_bits_retain(mount.attributes as u32);
+    fsmount(context.as_fd(), FsMountFlags::empty(), attributes).map_err(refused)
 }
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;

@@ -64,6 +64,10 @@ pub struct Place<'a> {
     pub pidfd: BorrowedFd<'a>,
     /// Which kinds.
     pub kinds: u64,
+    /// Working directory in them; the root if empty.
+    pub cwd: &'a str,
+    /// The environment of programs that come without one.
+    pub env: &'a [String],
 }
 
 fn failed(errno: Errno, path: &str) -> Error {
@@ -151,6 +155,9 @@ impl Program<'_> {
             insula_sys::memory::place(output.as_fd(), 2)?;
             if let Some(place) = place {
                 setns(place.pidfd, place.kinds)?;
+                if !place.cwd.is_empty() {
+                    rustix::process::chdir(place.cwd)?;
+                }
                 // Whoever stays in between holds nothing of the runtime's: not the lock, not a pipe's end.
                 insula_sys::process::close_all_but(told.as_fd())?;
                 // A pid namespace is entered by a child.
@@ -170,7 +177,8 @@ impl Program<'_> {
         let strings = |list: &[String]| list.iter().map(|s| insula_plan::c_str(s)).collect::<StringList<'static>>();
         let fallback = [String::from(self.path)];
         let args = if self.args.is_empty() { &fallback } else { self.args };
-        execve(insula_plan::c_str(self.path), &strings(args), &strings(self.env))
+        let env = if self.env.is_empty() { place.map_or(self.env, |place| place.env) } else { self.env };
+        execve(insula_plan::c_str(self.path), &strings(args), &strings(env))
     }
 
     /// Feeds input, collects output, and ends the program when its time is over.

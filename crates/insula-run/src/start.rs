@@ -78,7 +78,8 @@ fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>) -> Result<
         annotations: &record.annotations,
         home: Some(home.fd()),
     };
-    let place = Place { pidfd: init.pidfd.as_fd(), kinds };
+    let env = crate::create::process_env(spec);
+    let place = Place { pidfd: init.pidfd.as_fd(), kinds, cwd: "", env: &env };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place)).inspect_err(|_| {
         let _ = init.signal(9);
     })

@@ -174,8 +174,29 @@ steps! {
     51 Regain {}
     /// sched_setaffinity(2): `cpus` is a bit mask, 8 bytes or more.
     48 Affinity { cpus: &'a [u8] }
-    /// Binds `source` of the container to `target`; attributes as of a detached tree: of the top, and of all.
-    52 Rebind { source: &'a CStr, target: &'a CStr, set: u64, clear: u64, set_all: u64, clear_all: u64, recursive: u32 }
+    /// Binds `source` of the container to `target`; attributes as of a detached tree: of the top, and of all. Its ids are
+    /// mapped as in the user namespace `users`, by the host side.
+    52 Rebind {
+        source: &'a CStr,
+        target: &'a CStr,
+        set: u64,
+        clear: u64,
+        set_all: u64,
+        clear_all: u64,
+        recursive: u32,
+        users: Fd,
+        all_ids: u32,
+    }
+    /// Copies the host's mount at `path` (open_tree(2)), seen from the container's own mount namespace before it leaves the
+    /// host's tree, and keeps it under the number of `fd`: for a caller who may not copy it outside.
+    53 Detach { fd: Fd, path: &'a CStr, recursive: u32 }
+    /// Changes the detached mount `fd`. Where the kernel refuses to clear `clear`, it clears `least`.
+    54 Adjust { fd: Fd, set: u64, clear: u64, least: u64, propagation: u64, recursive: u32 }
+    /// Makes a new file system, attached nowhere, and keeps it under the number of `fd`: before the user namespace is
+    /// entered, which has no rights over what the file system shows.
+    55 Early { fd: Fd, fstype: &'a CStr, options: Strings<'a>, attributes: u64 }
+    /// Uses the procfs `fd` for kernel parameters.
+    56 Procfs { fd: Fd }
 }
 
 /// Flag of [`Step::Mount`]: `target` must be a directory of its own, not a link (for /proc and /sys).
@@ -188,6 +209,9 @@ pub const MOUNT_LENIENT: u32 = 4;
 pub const MOUNT_INHERIT_MODE: u32 = 8;
 /// Flag of [`Step::Attach`]: the target may lie on procfs (a short list of files).
 pub const ATTACH_ON_PROC: u32 = 2;
+
+/// Flag of [`Step::Attach`]: as [`MOUNT_PLAIN_DIR`].
+pub const ATTACH_PLAIN_DIR: u32 = 4;
 
 /// First bytes of a list of steps: this, the count of steps (u32) and the descriptor of the socket to the host side (u32).
 pub const MAGIC: u32 = 0x314c_5349;

@@ -42,6 +42,8 @@ numbered! {
         Terminal = 5,
         /// There is a seccomp listener: numbers its descriptor, which the host side takes (pidfd_getfd(2)).
         Listener = 6,
+        /// A detached tree is attached, whose ids are to be mapped: numbers the user namespace's descriptor, recursive.
+        Tree = 8,
         /// Something to warn of: step, call, errno; the text names the object.
         Warning = 7,
     }

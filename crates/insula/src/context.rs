@@ -10,6 +10,7 @@ use insula_error::{Error, Result};
 use insula_run::Log;
 use insula_run::store::Root;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 /// Where root keeps its containers.
@@ -53,6 +54,16 @@ impl<'a> Context<'a> {
                 None => format!("/tmp/insula-{}", rustix::process::geteuid().as_raw()),
             },
         }
+    }
+
+    /// Whether `--root` was given.
+    pub(crate) fn root_is_named(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// The error for a root that is not there.
+    pub(crate) fn no_root(&self) -> Error {
+        Error::kernel(Errno::NOENT.raw_os_error(), "list containers").object(self.root_path()).advice("see --root")
     }
 
     /// The state root, if it exists.

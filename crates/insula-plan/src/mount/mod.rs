@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
 use insula_spec::{IdMapping, Mount};
-use insula_steps::{ATTACH_ON_PROC, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PLAIN_DIR, Step};
+use insula_steps::{ATTACH_ON_PROC, Fd, ATTACH_PLAIN_DIR, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PLAIN_DIR, Step};
 use insula_sys::mount::{attr, propagation};
 use options::Parsed;
 
@@ -83,15 +83,20 @@ fn one(planner: &mut Planner<'_>, index: usize, mount: &Mount<'_>) -> Result<()>
         "" => Err(Error::invalid(format!("{field}/type"), format!("mount {target}"), "there is no type")
             .advice("name a file system, or use the option bind or rbind")),
         "cgroup" | "cgroup2" => cgroup::plan(planner, field, &target, &parsed),
-        _ => {
-            new(planner, field, mount, kind, &target, &parsed);
-            Ok(())
-        }
+        _ => new(planner, field, mount, kind, &target, &parsed),
     }
 }
 
+/// File systems that show a namespace; only who has rights over it may mount them.
+const SHOWN: &[(&str, Kind)] = &[("proc", Kind::PID), ("sysfs", Kind::NETWORK), ("mqueue", Kind::IPC)];
+
+/// The namespace that file system `kind` would show, if the container has no rights over it.
+fn shows_foreign(planner: &Planner<'_>, kind: &str) -> Option<(&'static str, Kind)> {
+    SHOWN.iter().find(|(fstype, shown)| *fstype == kind && planner.foreign(*shown)).copied()
+}
+
 /// A new file system.
-fn new(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, kind: &str, target: &str, parsed: &Parsed<'_>) {
+fn new(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, kind: &str, target: &str, parsed: &Parsed<'_>) -> Result<()> {
     let mut options: Vec<String> = Vec::with_capacity(parsed.data.len() + 2);
     if let Some(source) = mount.source.as_deref().filter(|source| !source.is_empty()) {
         options.push(format!("source={source}"));
@@ -117,15 +122,27 @@ fn new(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, kind: &str, t
         attributes &= !attr::RDONLY;
         planner.read_only_later.push((field, String::from(target)));
     }
+    let propagation = parsed.propagation.last().map_or(0, |last| last.0);
+    if let Some((fstype, shown)) = shows_foreign(planner, kind) {
+        let fd = planner.early(field, shown, fstype, options, attributes)?;
+        if propagation != 0 {
+            let step = Step::Adjust { fd, set: 0, clear: 0, least: 0, propagation, recursive: 0 };
+            planner.step(Phase::Rootfs, field, step);
+        }
+        let step = Step::Attach { fd, target: text::c_str(target), flags: ATTACH_PLAIN_DIR };
+        planner.step(Phase::Rootfs, field, step);
+        return Ok(());
+    }
     let step = Step::Mount {
         fstype: text::c_str(kind),
         options: text::strings(options.iter().map(String::as_str)),
         attributes,
-        propagation: parsed.propagation.last().map_or(0, |last| last.0),
+        propagation,
         target: text::c_str(target),
         flags,
     };
     planner.step(Phase::Rootfs, field, step);
+    Ok(())
 }
 
 /// Whether an option can be given: a group that is not mapped in the container's user namespace would be refused with
@@ -155,7 +172,7 @@ fn bind(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, target: &str
     let ids = mount_ids(planner, field, mount, parsed)?;
     let path = host_path(&planner.facts.bundle, source);
     if let Some(inside) = shown_by_earlier(planner, field, &path) {
-        return rebind(planner, field, &inside, target, parsed, ids.is_some());
+        return rebind(planner, field, (&inside, target), parsed, ids);
     }
     let tree = TreeSource {
         path,
@@ -241,15 +258,15 @@ fn in_root(planner: &Planner<'_>, destination: &str) -> String {
 }
 
 /// A bind mount of what the container has by then, from and to a place inside.
-fn rebind(planner: &mut Planner<'_>, field: Field, source: &str, target: &str, parsed: &Parsed<'_>, ids: bool) -> Result<()> {
-    if ids {
-        return Err(Error::unsupported(
-            format!("{field}/uidMappings"),
-            format!("map the ids of {source}"),
-            "the source is itself a mount of the container's",
-        )
-        .advice("bind its own source"));
-    }
+fn rebind(
+    planner: &mut Planner<'_>,
+    field: Field,
+    (source, target): (&str, &str),
+    parsed: &Parsed<'_>,
+    ids: Option<MountIds>,
+) -> Result<()> {
+    let all_ids = u32::from(ids.as_ref().is_some_and(|ids| ids.recursive));
+    let users = ids.map_or(Fd::NONE, |ids| planner.slot_for(Slot::Users(ids), field));
     let step = Step::Rebind {
         source: text::c_str(source),
         target: text::c_str(target),
@@ -258,6 +275,8 @@ fn rebind(planner: &mut Planner<'_>, field: Field, source: &str, target: &str, p
         set_all: parsed.set_all,
         clear_all: parsed.clear_all,
         recursive: u32::from(parsed.bind == Some(true)),
+        users,
+        all_ids,
     };
     planner.step(Phase::Rootfs, field, step);
     for (propagation, all) in &parsed.propagation {

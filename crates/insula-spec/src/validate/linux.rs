@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `linux`, but for namespaces, seccomp and propagation.
 
-use super::process::{known, known_all, list, plain};
+use super::process::{known, known_all, plain};
 use super::{Check, MAX_DEVICES, absolute, limit, mappings, resources};
 use crate::names::{MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, PERSONALITY_DOMAINS};
 use crate::pointer::At;
@@ -120,13 +120,21 @@ fn intel_rdt(rdt: &IntelRdt<'_>, at: At<'_>) -> Check {
 }
 
 fn memory_policy(policy: &MemoryPolicy<'_>, at: At<'_>) -> Check {
-    known(&MEMORY_POLICY_MODES, &policy.mode, at.name("mode"))?;
-    known_all(&MEMORY_POLICY_FLAGS, &policy.flags, at.name("flags"))?;
-    list(policy.nodes.as_ref(), at.name("nodes"))?;
+    // COMPAT(runc): its words are in the reasons.
+    known(&MEMORY_POLICY_MODES, &policy.mode, at.name("mode"))
+        .map_err(|e| e.reason(format!("invalid memory policy mode {:?}", policy.mode)))?;
+    known_all(&MEMORY_POLICY_FLAGS, &policy.flags, at.name("flags"))
+        .map_err(|e| e.reason(format!("invalid memory policy flag among {:?}", policy.flags)))?;
+    if let Some(Err(reason)) = policy.nodes.as_ref().map(|nodes| ranges(nodes)) {
+        return Err(at.name("nodes").refuse(format!("invalid memory policy node: {reason}")));
+    }
     let none = policy.nodes.as_ref().is_none_or(|nodes| ranges(nodes).is_ok_and(|ranges| ranges.is_empty()));
     match policy.mode.as_str() {
         "MPOL_DEFAULT" | "MPOL_LOCAL" if !none => {
-            Err(at.name("nodes").refuse(format!("{} takes no nodes", policy.mode)))
+            let count: u32 = policy.nodes.as_ref().and_then(|nodes| ranges(nodes).ok()).map_or(0, |ranges| {
+                ranges.iter().map(|(first, last)| last - first + 1).sum()
+            });
+            Err(at.name("nodes").refuse(format!("{} takes no nodes: mode requires 0 nodes but got {count}", policy.mode)))
         }
         "MPOL_BIND" | "MPOL_INTERLEAVE" | "MPOL_PREFERRED_MANY" | "MPOL_WEIGHTED_INTERLEAVE" if none => {
             Err(at.name("nodes").refuse(format!("{} needs at least one node", policy.mode)))

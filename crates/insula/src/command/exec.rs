@@ -59,6 +59,7 @@ fn reduced<'d>(spec: Spec<'d>, process: Process<'d>) -> Spec<'d> {
     only.linux.uid_mappings = spec.linux.uid_mappings;
     only.linux.gid_mappings = spec.linux.gid_mappings;
     only.linux.personality = spec.linux.personality;
+    only.linux.memory_policy = spec.linux.memory_policy;
     only
 }
 

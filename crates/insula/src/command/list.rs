@@ -50,7 +50,10 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
 
 /// Every container that can be read; one that is being made or torn at this moment is passed over, with a word.
 fn rows(context: &Context<'_>) -> Result<Vec<Row>> {
-    let Some(root) = context.root()? else { return Ok(Vec::new()) };
+    let Some(root) = context.root()? else {
+        // A root that was named and is not there is a mistake; the usual one is made with the first container.
+        return if context.root_is_named() { Err(context.no_root()) } else { Ok(Vec::new()) };
+    };
     let mut rows = Vec::new();
     let mut names: Vec<(u32, String)> = Vec::new();
     for id in root.ids()? {
