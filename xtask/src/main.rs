@@ -23,7 +23,7 @@ const TASKS: &[Task] = &[
     ("setup", "", "install what tests and benchmarks need (packages.apt)", setup::run),
     ("test", "[NAME...] [-- FILTER...]", "set up, build and run all tests, or those of the named groups", test::run),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
-    ("bench", "[ARG...]", "measure insula beside its peers", |args| Ok(bench::run(args))),
+    ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
     ("completions", "", "write shell completions to target/dist", docs::completions),
     ("man", "", "write man pages to target/dist", docs::man_pages),
     ("dist-docs", "", "both of them", docs::all),
