@@ -129,6 +129,10 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::MemoryPolicy { .. } => "set the memory policy".into(),
         Step::Label { label, .. } => format!("set the security label {:?}", bytes(label)).into(),
         Step::Place { .. } => "place a descriptor".into(),
+        Step::Detach { path, .. } => format!("copy the mount of {}", text(path)).into(),
+        Step::Adjust { .. } => "change the copied mount".into(),
+        Step::Early { fstype, .. } => format!("mount {}, attached nowhere, before the user namespace is entered", text(fstype)).into(),
+        Step::Procfs { .. } => "use a procfs for kernel parameters".into(),
         Step::Undumpable {} => "hide from other processes".into(),
         Step::Affinity { .. } => "set the CPU affinity".into(),
     }
@@ -147,7 +151,7 @@ fn meaning(planned: &Planned, fault: &Fault) -> Option<(Cow<'static, str>, &'sta
         (Step::Mount { fstype, .. }, Some(Call::Fsopen), Errno::NODEV) => {
             Some((format!("this kernel has no file system {}", fstype.to_string_lossy()).into(), ""))
         }
-        (Step::Mount { .. }, _, Errno::PERM) => Some((
+        (Step::Mount { .. } | Step::Early { .. }, _, Errno::PERM) => Some((
             "the namespace that the file system shows (pid for proc, network for sysfs, ipc for mqueue, cgroup for cgroup) is not owned by the container's user namespace".into(),
             "make that namespace new as well, or bind the host's mount",
         )),

@@ -73,6 +73,13 @@ pub(super) fn of(step: &Step<'_>) -> (Vec<String>, bool) {
             calls.push(String::from("move_mount"));
             calls
         }
+        Step::Early { fstype, options, .. } => {
+            let mut calls = Vec::from([format!("fsopen({})", quoted(fstype))]);
+            calls.extend(options.iter().map(|option| format!("fsconfig({})", quoted(option))));
+            calls.extend(list(&["fsconfig(create)", "fsmount"]));
+            calls
+        }
+        Step::Detach { path, .. } => Vec::from([format!("open_tree({})", quoted(path))]),
         Step::Root { at, .. } => Vec::from([format!("move_mount({})", if at.is_empty() { "/".into() } else { quoted(at) })]),
         Step::Device { bind, .. } if bind.is_some() => list(&["move_mount"]),
         Step::Device { .. } => list(&["mknodat"]),
@@ -101,7 +108,7 @@ fn plain(step: &Step<'_>) -> &'static [&'static str] {
         Step::Domainname { .. } => &["setdomainname"],
         Step::HostnameIs { .. } | Step::DomainnameIs { .. } => &["uname"],
         Step::Session {} => &["setsid"],
-        Step::Propagate { .. } | Step::Change { .. } => &["mount_setattr"],
+        Step::Propagate { .. } | Step::Change { .. } | Step::Adjust { .. } => &["mount_setattr"],
         Step::Attach { .. } => &["move_mount"],
         Step::Link { .. } => &["symlinkat"],
         Step::Chroot { .. } => &["chroot"],

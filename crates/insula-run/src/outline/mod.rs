@@ -201,6 +201,17 @@ impl Writer<'_> {
         }
         for (slot, field) in &self.draft.plan.slots {
             match slot {
+                Slot::Early(mount) if !mount.inside => {
+                    let purpose = format!("mount {}, attached nowhere, before the user namespace is entered", mount.fstype);
+                    let mut calls = Vec::from([format!("fsopen({})", mount.fstype)]);
+                    calls.extend(mount.options.iter().map(|option| format!("fsconfig({option})")));
+                    calls.extend(["fsconfig(create)", "fsmount"].map(String::from));
+                    self.add(phase, "runtime", purpose, calls, pointer(*field));
+                }
+                Slot::Tree(tree) if self.draft.plan.trees_inside => {
+                    let purpose = format!("look at {}", tree.path);
+                    self.add(phase, "runtime", purpose, Vec::from([String::from("openat")]), pointer(*field));
+                }
                 Slot::Tree(tree) => {
                     let purpose = format!("copy the mount of {}, detached", tree.path);
                     self.add(phase, "runtime", purpose, calls::tree(tree), pointer(*field));
