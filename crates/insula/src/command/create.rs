@@ -31,6 +31,10 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
 pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
     let (bundle, config) = read(parsed)?;
     let (spec, pinned) = document(parsed, &config, context)?;
+    if spec.process.is_none() {
+        return Err(Error::invalid("/process", "run the container", "there is no process to run")
+            .advice("`insula create` makes a container without one"));
+    }
     let container = make(parsed, context, &bundle, &config, &spec, pinned, true)?;
     if let Err(error) = poststart(&container.home, &spec, &container.record) {
         container.home.unlock();

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The pages under docs/ are run: each `console` block's commands in one shell, what they print compared with what the
+//! page shows.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use insula_tests::Lab;
+
+/// One command of a page with the output that the page shows.
+struct Example {
+    line: usize,
+    command: String,
+    shown: Vec<String>,
+}
+
+/// The examples of all `console` blocks of `text`, in order.
+fn examples(text: &str) -> Vec<Example> {
+    let mut found: Vec<Example> = Vec::new();
+    let mut inside = false;
+    for (number, line) in text.lines().enumerate() {
+        match line {
+            "```console" => inside = true,
+            "```" => inside = false,
+            _ if !inside => {}
+            _ => match line.strip_prefix("# ").or_else(|| line.strip_prefix("$ ")) {
+                Some(command) => {
+                    found.push(Example { line: number + 1, command: command.into(), shown: Vec::new() });
+                }
+                None => found.last_mut().expect("a block begins with a command").shown.push(line.into()),
+            },
+        }
+    }
+    found
+}
+
+/// Whether `printed` is what a page's line shows: `…` is any text, runs of blanks count as one.
+fn matches(shown: &str, printed: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let printed = words(printed);
+    let mut rest = printed.as_str();
+    let pieces: Vec<String> = shown.split('…').map(words).collect();
+    for (index, piece) in pieces.iter().enumerate() {
+        let at = match rest.find(piece.as_str()) {
+            Some(at) if index > 0 || at == 0 => at,
+            _ => return false,
+        };
+        rest = rest[at + piece.len()..].trim_start();
+    }
+    rest.is_empty() || pieces.last().is_some_and(String::is_empty)
+}
+
+/// Compares line by line; a line of the page that is only `…` stands for any number of lines.
+fn compare(shown: &[String], printed: &[&str]) -> Result<(), String> {
+    match shown.split_first() {
+        None if printed.is_empty() => Ok(()),
+        None => Err(format!("more than shown: {printed:?}")),
+        Some((line, rest)) if line == "…" => {
+            let fits = (0..=printed.len()).any(|skipped| compare(rest, &printed[skipped..]).is_ok());
+            if fits { Ok(()) } else { Err(format!("nothing printed fits {rest:?}: {printed:?}")) }
+        }
+        Some((line, rest)) => match printed.split_first() {
+            Some((first, others)) if matches(line, first) => compare(rest, others),
+            other => Err(format!("shown is {line:?}, printed {:?}", other.map(|(first, _)| first))),
+        },
+    }
+}
+
+fn page(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
+}
+
+/// Runs a page in a directory of its own, with an insula whose containers are its own.
+fn run(name: &str) {
+    let lab = Lab::new();
+    let dir = lab.path("page");
+    let bin = lab.path("bin");
+    fs::create_dir_all(&dir).expect("make a directory");
+    fs::create_dir_all(&bin).expect("make a directory");
+    let wrapper = Path::new(&bin).join("insula");
+    let runtime = insula_tests::runtime();
+    let root = lab.state_root();
+    let script = format!("#!/bin/sh\nexec '{}' --root '{}' \"$@\"\n", runtime.display(), root.display());
+    fs::write(&wrapper, script).expect("write a script");
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("make it executable");
+    let path = format!("{}:{}", Path::new(&bin).display(), std::env::var("PATH").unwrap_or_default());
+    let text = fs::read_to_string(page(name)).expect("read the page");
+    let examples = examples(&text);
+    assert!(examples.len() > 3, "{name} has examples");
+    for example in examples {
+        // A file, not a pipe: a detached container keeps it open for as long as it lives.
+        let file = lab.path("printed");
+        let out = fs::File::create(&file).expect("make a file");
+        let status = Command::new("timeout")
+            .args(["60", "sh", "-c", &example.command])
+            .current_dir(&dir)
+            .env("PATH", &path)
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().expect("share the file"))
+            .stdout(out)
+            .status()
+            .expect("run a shell");
+        let printed = fs::read_to_string(&file).expect("read what was printed");
+        let place = format!("docs/{name}:{}: {}\n{printed}", example.line, example.command);
+        assert!(status.success(), "{place}");
+        let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
+        if let Err(reason) = compare(&example.shown, &lines) {
+            panic!("{reason}\n{place}");
+        }
+    }
+}
+
+#[test]
+fn namespaces() {
+    run("namespaces.md");
+}
+
+#[test]
+fn lines_with_gaps() {
+    assert!(matches("a … c", "a   b c"));
+    assert!(matches("user:[…]", "user:[4711]"));
+    assert!(!matches("user:[…]", "pid:[4711]"));
+    assert!(matches("web …", "web"));
+    assert!(!matches("web", "web2"));
+    assert!(compare(&["…".into(), "x".into()], &["a", "b", "x"]).is_ok());
+    assert!(compare(&["a".into()], &["a", "b"]).is_err());
+}
