@@ -38,11 +38,16 @@ struct Parts {
 pub(crate) struct Fault(Box<Parts>);
 
 impl Fault {
+    /// Out of line, as [`Fault::on`] is: hundreds of places fail, and the image of init is memory of every container.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn new(call: Call, errno: Errno) -> Self {
         Self(Box::new(Parts { call, errno, object: Text::new() }))
     }
 
     /// Names the object of the call.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn on(mut self, object: &[u8]) -> Self {
         self.0.object.push(object);
         self

@@ -19,6 +19,9 @@ const CAPABILITIES: u64 = 64;
 const AMBIENT_RAISE: u64 = 2;
 const AMBIENT_CLEAR_ALL: u64 = 4;
 
+/// Value of `set_groups` in [`insula_steps::Step::User`].
+const UNLESS_FORBIDDEN: u32 = 2;
+
 impl Init {
     /// [`insula_steps::Step::Fork`]: the child goes on; this process tells the host side and ends.
     pub(crate) fn fork(&self, flags: u64, cgroup: Fd) -> Outcome<()> {
@@ -81,14 +84,17 @@ impl Init {
     }
 
     /// [`insula_steps::Step::User`]
-    pub(crate) fn user(&self, uid: u32, gid: u32, groups: &[u8], set: bool) -> Outcome<()> {
+    pub(crate) fn user(&self, uid: u32, gid: u32, groups: &[u8], set: u32) -> Outcome<()> {
         if self.own_terminal && uid != 0 {
             // Only a terminal that we made ourselves changes hands.
             rustix::fs::fchown(insula_sys::memory::borrow(0), Some(Uid::from_raw(uid)), None::<Gid>).of(Call::Chown)?;
         }
         prctl(PrctlOp::SetKeepCaps, 1, 0).of(Call::Prctl).on(b"PR_SET_KEEPCAPS")?;
-        if set {
-            set_groups(groups).of(Call::Setgroups)?;
+        if set != 0 {
+            match set_groups(groups) {
+                Err(Errno::PERM) if set == UNLESS_FORBIDDEN && groups.is_empty() => {}
+                done => done.of(Call::Setgroups)?,
+            }
         }
         set_gid(gid).of(Call::Setgid)?;
         set_uid(uid).of(Call::Setuid)

@@ -9,7 +9,8 @@ use insula_steps::Step;
 use insula_steps::message::{Call, Tag};
 use insula_sys::memory::{adopt, borrow};
 use insula_sys::mount::MountAttr;
-use insula_sys::process::{PrctlOp, SchedAttr, prctl};
+use insula_sys::process::{PrctlOp, SchedAttr, prctl, set_signal_mask, signalfd};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -95,6 +96,7 @@ impl Init {
             Step::Early { fd, fstype, options, attributes } => {
                 crate::mounts::keep(&crate::mounts::new_mount(fstype, options, attributes)?, fd.0)
             }
+            Step::DropGroups {} => insula_sys::credentials::set_groups(&[]).of(Call::Setgroups),
             Step::Procfs { fd } => {
                 self.procfs = Some(adopt_from_plan(fd.0));
                 Ok(())
@@ -133,13 +135,13 @@ impl Init {
             }
             Step::Keyring { name } => self.keyring(name),
             Step::Bounding { keep } => self.bounding(keep),
-            Step::User { uid, gid, groups, set_groups } => self.user(uid, gid, groups, set_groups != 0),
+            Step::User { uid, gid, groups, set_groups } => self.user(uid, gid, groups, set_groups),
             Step::Capabilities { effective, permitted, inheritable, ambient } => {
                 self.capabilities(effective, permitted, inheritable, ambient)
             }
-            Step::Regain {} => {
+            Step::Regain { mask } => {
                 let sets = insula_sys::credentials::capget().of(Call::Capset)?;
-                let effective = sets.permitted;
+                let effective = sets.permitted & mask;
                 insula_sys::credentials::capset(insula_sys::credentials::Capabilities { effective, ..sets }).of(Call::Capset)
             }
             Step::Umask { mask } => {
@@ -190,9 +192,27 @@ fn same_name(is: &[u8], wanted: &[u8]) -> Outcome<()> {
 
 /// One byte from the fifo. Init holds it open for writing too, so the end of the file never comes; the container's
 /// deletion kills init first.
+///
+/// The kernel keeps signals that have no handler from the first process of a pid namespace, but not blocked ones: those
+/// that ask a program to end are blocked meanwhile and read, so that `kill` ends a container that was never started.
 fn await_start(fifo: BorrowedFd<'_>) -> Outcome<()> {
+    /// HUP, INT, QUIT, TERM: bit n-1 for signal n.
+    const ENDING: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 14;
+    let before = set_signal_mask(ENDING).of(Call::Signals)?;
+    let signals = signalfd(ENDING).of(Call::Signals)?;
     let mut byte = [0_u8; 1];
     loop {
+        let mut polled = [PollFd::from_borrowed_fd(fifo, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+        match poll(&mut polled, None) {
+            Err(Errno::INTR) => continue,
+            done => done.of(Call::Read)?,
+        };
+        if !polled[1].revents().is_empty() {
+            let mut info = [0_u8; 128];
+            let _ = rustix::io::read(&signals, &mut info);
+            insula_start::exit(128 + i32::from(info[0]));
+        }
+        set_signal_mask(before).of(Call::Signals)?;
         match rustix::io::read(fifo, &mut byte) {
             Ok(1) => return Ok(()),
             Err(Errno::INTR) => {}

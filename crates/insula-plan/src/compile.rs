@@ -125,6 +125,8 @@ pub struct Plan {
     pub time_offsets: Vec<String>,
     /// The process has a terminal.
     pub terminal: bool,
+    /// Supplementary groups are given up before a user namespace is joined.
+    pub drops_groups: bool,
     /// Init copies the host's mounts itself, in its own mount namespace: the caller may not.
     pub trees_inside: bool,
 }
@@ -280,6 +282,10 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
     planner.plan.staged = true;
     let init = planner.slot(Slot::Init);
     let pinned = process::exec_cpus(&mut planner, "initial")?;
+    if target.user && facts.euid == 0 {
+        planner.step(Phase::Stage, Field::None, Step::DropGroups {});
+        planner.plan.drops_groups = true;
+    }
     if target.kinds != 0 {
         planner.step(Phase::Stage, Field::None, Step::Join { fd: init, kinds: target.kinds });
     }
@@ -334,15 +340,13 @@ fn rootless(facts: &Facts, wants: &PerKind<Want>) -> Result<()> {
     if facts.euid == 0 || wants[Kind::USER].leaves() {
         return Ok(());
     }
-    match Kind::all().find(|kind| wants[*kind].leaves()) {
-        None => Ok(()),
-        Some(kind) => Err(Error::invalid(
-            "/linux/namespaces",
-            format!("make a {kind} namespace as user {}", facts.euid),
-            "an ordinary user can do so only inside a user namespace of its own",
-        )
-        .advice("add {\"type\": \"user\"} with mappings; `insula spec --rootless` writes such a document")),
-    }
+    let attempted = match Kind::all().find(|kind| wants[*kind].leaves()) {
+        None => format!("change the root as user {}", facts.euid),
+        Some(kind) => format!("make or join a {kind} namespace as user {}", facts.euid),
+    };
+    let reason = "an ordinary user can do so only inside a user namespace of its own";
+    Err(Error::invalid("/linux/namespaces", attempted, reason)
+        .advice("add {\"type\": \"user\"} with mappings; `insula spec --rootless` writes such a document"))
 }
 
 /// The process of the document.

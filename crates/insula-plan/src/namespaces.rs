@@ -84,14 +84,8 @@ pub(crate) fn wants(spec: &Spec<'_>, own: impl Fn(Kind) -> bool) -> Result<PerKi
             .advice("leave one of the two entries"));
         }
         wants[kind] = match &entry.path {
-            Some(path) if path.is_empty() => {
-                return Err(Error::invalid(
-                    format!("{LIST}/{index}/path"),
-                    format!("join a {kind} namespace"),
-                    "the path is empty",
-                )
-                .advice("leave the path out for a new namespace"));
-            }
+            // Engines in other languages write an absent path as an empty one (COMPAT(runc)).
+            Some(path) if path.is_empty() => Want::New(index),
             Some(_) if own(kind) => Want::Stay(index),
             Some(_) => Want::Join(index),
             None => Want::New(index),
@@ -258,6 +252,10 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
             planner.step(Phase::Stage, field, Step::BecomeRoot {});
         }
         Want::Join(_) => {
+            if planner.facts.euid == 0 {
+                planner.step(Phase::Stage, planner.entry(Kind::USER), Step::DropGroups {});
+                planner.plan.drops_groups = true;
+            }
             join(planner, Kind::USER);
             let field = planner.entry(Kind::USER);
             planner.step(Phase::Stage, field, Step::BecomeRoot {});

@@ -113,7 +113,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Bounding { .. } => "limit the bounding set".into(),
         Step::User { uid, gid, .. } => format!("become user {uid}:{gid}").into(),
         Step::Capabilities { .. } => "set the capabilities".into(),
-        Step::Regain {} => "make the permitted capabilities effective".into(),
+        Step::Regain { .. } => "make the permitted capabilities effective".into(),
         Step::Umask { .. } => "set the umask".into(),
         Step::NoNewPrivs {} => "set no_new_privs".into(),
         Step::Seccomp { .. } => "install the seccomp filter".into(),
@@ -132,6 +132,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Detach { path, .. } => format!("copy the mount of {}", text(path)).into(),
         Step::Adjust { .. } => "change the copied mount".into(),
         Step::Early { fstype, .. } => format!("mount {}, attached nowhere, before the user namespace is entered", text(fstype)).into(),
+        Step::DropGroups {} => "give up supplementary groups".into(),
         Step::Procfs { .. } => "use a procfs for kernel parameters".into(),
         Step::Undumpable {} => "hide from other processes".into(),
         Step::Affinity { .. } => "set the CPU affinity".into(),
@@ -163,6 +164,10 @@ fn meaning(planned: &Planned, fault: &Fault) -> Option<(Cow<'static, str>, &'sta
         (Step::Join { .. }, _, Errno::PERM) => {
             Some(("the caller has no rights over the user namespace that owns it".into(), "join that user namespace as well"))
         }
+        (Step::Scheduler { .. }, _, Errno::PERM) => Some((
+            "process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus)".into(),
+            "or the caller lacks CAP_SYS_NICE",
+        )),
         (Step::Limit { .. }, _, Errno::PERM) => Some(("raising a hard limit needs CAP_SYS_RESOURCE".into(), "")),
         (Step::Device { .. }, _, Errno::EXIST) => {
             Some(("the image has something else under that name".into(), "mount a tmpfs on /dev, as the default document does"))

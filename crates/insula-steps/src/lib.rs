@@ -126,6 +126,7 @@ steps! {
     /// Drops every capability outside `keep` from the bounding set.
     27 Bounding { keep: u64 }
     /// Becomes the process's user; `groups` is little-endian u32 after u32; capabilities survive for the next step.
+    /// `set_groups`: 0 not, 1 do, 2 unless there are none and the user namespace forbids it (setgroups: deny).
     28 User { uid: u32, gid: u32, groups: &'a [u8], set_groups: u32 }
     /// Sets the capability sets (capset(2), PR_CAP_AMBIENT).
     29 Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 }
@@ -169,9 +170,9 @@ steps! {
     49 HostnameIs { name: &'a [u8] }
     /// As `HostnameIs`, for the domain name.
     50 DomainnameIs { name: &'a [u8] }
-    /// Makes all permitted capabilities effective again, which becoming another user has undone: limits and a seccomp
+    /// Makes the permitted capabilities of `mask` effective, all others not, which becoming another user has undone: limits and a seccomp
     /// filter may need them.
-    51 Regain {}
+    51 Regain { mask: u64 }
     /// sched_setaffinity(2): `cpus` is a bit mask, 8 bytes or more.
     48 Affinity { cpus: &'a [u8] }
     /// Binds `source` of the container to `target`; attributes as of a detached tree: of the top, and of all. Its ids are
@@ -197,6 +198,8 @@ steps! {
     55 Early { fd: Fd, fstype: &'a CStr, options: Strings<'a>, attributes: u64 }
     /// Uses the procfs `fd` for kernel parameters.
     56 Procfs { fd: Fd }
+    /// Gives all supplementary groups up, before a user namespace is entered that may forbid it.
+    57 DropGroups {}
 }
 
 /// Flag of [`Step::Mount`]: `target` must be a directory of its own, not a link (for /proc and /sys).

@@ -58,7 +58,8 @@ fn hierarchies(planner: &mut Planner<'_>, field: Field, target: &str, attributes
     planner.step(Phase::Rootfs, field, base);
     let own = is_new(planner, Kind::CGROUP);
     let facts = planner.facts;
-    for hierarchy in &facts.cgroup.hierarchies {
+    // One in which no group could be made (an ordinary user's container) has nothing of the container's to show.
+    for hierarchy in facts.cgroup.hierarchies.iter().filter(|hierarchy| own || !hierarchy.group.is_empty()) {
         let place = format!("{target}/{}", hierarchy.directory);
         if own {
             let step = Step::Mount {

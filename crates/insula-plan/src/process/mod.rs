@@ -12,7 +12,7 @@ pub use capabilities::{capability, names as capability_names};
 
 use crate::compile::{Planner, Slot, process_of};
 use crate::field::Field;
-use crate::namespaces::Phase;
+use crate::namespaces::{Phase, Want};
 use crate::text;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -105,10 +105,15 @@ fn common(planner: &mut Planner<'_>) -> Result<()> {
     }
     planner.step(PHASE, Field::At("/process/user/umask"), Step::Umask { mask: process.user.umask.unwrap_or(0o022) });
     user(planner, process)?;
+    if process.user.uid != 0 && capabilities.effective != 0 {
+        // What it may enter and execute depends on them.
+        let step = Step::Regain { mask: capabilities.effective };
+        planner.step(PHASE, Field::At("/process/capabilities/effective"), step);
+    }
     planner.step(PHASE, Field::At("/process/cwd"), Step::Cwd { path: cwd, make: 0 });
     find(planner, process, &env)?;
     if process.user.uid != 0 {
-        planner.step(PHASE, Field::At("/process/user/uid"), Step::Regain {});
+        planner.step(PHASE, Field::At("/process/user/uid"), Step::Regain { mask: u64::MAX });
     }
     limits(planner, process)?;
     let filter = match &spec.linux.seccomp {
@@ -250,7 +255,12 @@ fn user(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
         )
         .advice("give the user a range in /etc/subgid and map it, or remove the field"));
     }
-    let set_groups = u32::from(!denied);
+    // What a joined user namespace allows shows only inside.
+    let set_groups = match denied {
+        true => 0,
+        false if planner.plan.drops_groups || matches!(planner.wants[insula_ns::Kind::USER], Want::Join(_)) => 2,
+        false => 1,
+    };
     let step = Step::User { uid: user.uid, gid: user.gid, groups: text::bytes(&groups), set_groups };
     planner.step(PHASE, Field::At("/process/user"), step);
     Ok(())

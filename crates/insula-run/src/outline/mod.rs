@@ -86,7 +86,7 @@ pub fn outline(spec: &Spec<'_>, config: &[u8], request: &Request<'_>, root: Opti
     let mut notes = Vec::new();
     let user = rustix::process::geteuid().as_raw();
     let has_user = spec.linux.namespaces.iter().any(|entry| entry.kind == "user");
-    let as_root = user != 0 && !has_user && !spec.linux.namespaces.is_empty();
+    let as_root = user != 0 && !has_user;
     if as_root {
         notes.push(format!("planned as for root: user {user} could not do this without a user namespace in the document"));
     }
