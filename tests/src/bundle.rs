@@ -149,7 +149,10 @@ impl Bundle {
     /// Adds a tmpfs.
     #[track_caller]
     pub fn tmpfs(&mut self, destination: &str, options: &[&str]) -> &mut Self {
-        self.push("/mounts", json!({"destination": destination, "source": "tmpfs", "type": "tmpfs", "options": options}))
+        self.push(
+            "/mounts",
+            json!({"destination": destination, "source": "tmpfs", "type": "tmpfs", "options": options}),
+        )
     }
 
     /// The index of the mount on `destination`.
@@ -231,7 +234,8 @@ pub fn populate_rootfs(path: &Path) {
     for applet in applets() {
         symlink("busybox", path.join("bin").join(applet)).expect("link an applet");
     }
-    fs::write(path.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n").expect("write passwd");
+    fs::write(path.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
+        .expect("write passwd");
     fs::write(path.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").expect("write group");
 }
 

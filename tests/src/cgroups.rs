@@ -37,12 +37,15 @@ fn parse(line: &str) -> Option<Hierarchy> {
     }
 }
 
-/// All cgroups, in all hierarchies, whose own name contains `name`.
+/// All cgroups, in all hierarchies, whose own name contains `name`; also plain directories that somebody took for
+/// cgroups, beside the mounts.
 #[track_caller]
 pub fn named(name: &str) -> Vec<PathBuf> {
+    let usual = Path::new("/sys/fs/cgroup");
+    let elsewhere = hierarchies().into_iter().map(|one| one.mount).filter(|mount| !mount.starts_with(usual));
     let mut found = Vec::new();
-    for hierarchy in hierarchies() {
-        collect(&hierarchy.mount, name, &mut found);
+    for place in elsewhere.chain([usual.to_owned()]) {
+        collect(&place, name, &mut found);
     }
     found
 }
@@ -87,4 +90,15 @@ pub fn read(pid: i32, controller: &str, file: &str) -> String {
         directory_of(pid, controller).unwrap_or_else(|| panic!("no hierarchy with {controller:?} is mounted"));
     let path = directory.join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+}
+
+/// Removes a cgroup and all below it. What has processes stays, and so does what holds it.
+pub fn remove_tree(path: &Path) {
+    let Ok(entries) = fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path());
+        }
+    }
+    let _in_use = fs::remove_dir(path);
 }

@@ -49,6 +49,7 @@ impl<'lab> Container<'lab> {
 
     /// `create`, which must succeed.
     #[track_caller]
+    #[must_use]
     pub fn created(self) -> Self {
         self.create().assert_code(0);
         self
@@ -68,6 +69,7 @@ impl<'lab> Container<'lab> {
 
     /// `run --detach`, which must succeed.
     #[track_caller]
+    #[must_use]
     pub fn detached(self) -> Self {
         self.finish(self.launch("run").arg("--detach")).assert_code(0);
         self

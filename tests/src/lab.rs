@@ -48,6 +48,7 @@ impl Lab {
         unshare(CloneFlags::CLONE_NEWNS).expect("make a mount namespace");
         let propagate = |to| mount::<str, str, str, str>(None, "/", None, MsFlags::MS_REC | to, None);
         propagate(MsFlags::MS_PRIVATE).expect("cut the test's mounts off from the host's");
+        shed_foreign_mounts();
         let options = Some("mode=0755,size=1g");
         mount(Some(name.as_str()), "/run", Some("tmpfs"), MsFlags::empty(), options).expect("mount a tmpfs on /run");
         propagate(MsFlags::MS_SHARED).expect("share the root mount as systemd does");
@@ -151,9 +152,16 @@ impl Lab {
         self.before = Some(Snapshot::take(self));
     }
 
-    /// Bind-mounts `source` on the new file `name` of a private mount: a pin for a namespace.
+    /// Bind-mounts `source` on the file `name` of a private mount: a pin for a namespace.
     #[track_caller]
     pub fn pin(&self, source: &Path, name: &str) -> PathBuf {
+        self.try_pin(source, name).unwrap_or_else(|error| panic!("pin {}: {error}", source.display()))
+    }
+
+    /// As [`pin`](Self::pin). A mount namespace can be pinned only below one with a smaller id, and the kernel hands
+    /// ids out by processor, so that a younger namespace may have a smaller one; EINVAL then.
+    #[track_caller]
+    pub fn try_pin(&self, source: &Path, name: &str) -> nix::Result<PathBuf> {
         let pins = self.path("pins");
         if !pins.exists() {
             fs::create_dir(&pins).expect("make the directory of pins");
@@ -165,9 +173,8 @@ impl Lab {
         let target = pins.join(name);
         fs::write(&target, "").expect("make a pin");
         let none: Option<&str> = None;
-        mount(Some(source), &target, none, MsFlags::MS_BIND, none)
-            .unwrap_or_else(|error| panic!("pin {}: {error}", source.display()));
-        target
+        mount(Some(source), &target, none, MsFlags::MS_BIND, none)?;
+        Ok(target)
     }
 
     fn unpin(&self) {
@@ -179,6 +186,19 @@ impl Lab {
 
     fn count(&self) -> u32 {
         self.counter.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Takes other programs' short-lived mounts out of this thread's table: they would go when their mount points are
+/// removed, in the middle of a test.
+fn shed_foreign_mounts() {
+    let mountinfo = fs::read_to_string("/proc/thread-self/mountinfo").expect("read mountinfo");
+    for line in mountinfo.lines().rev() {
+        let point = line.split(' ').nth(4).expect("a mount point");
+        if ["/tmp/", "/var/tmp/", "/run/"].iter().any(|place| point.starts_with(place)) {
+            // It may be below one that has gone already, or have a space in its name; then it does not matter.
+            let _gone = umount2(point, MntFlags::MNT_DETACH);
+        }
     }
 }
 

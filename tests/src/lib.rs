@@ -8,7 +8,14 @@
 //!
 //! The runtime under test is `$INSULA`; without it, `release/insula` in the workspace's target directory. Any
 //! runtime with runc's command line will do, which tells whether a failing test or insula is wrong.
+//!
+//! Run as root: `cargo build --release && cargo test -p insula-tests --no-fail-fast`. Further variables:
+//! `INSULA_PATIENCE` (seconds that a command may take, 30), `INSULA_LONG` (10,000 instead of 1,000 short runs),
+//! `INSULA_SKIPS` (a file to which every skip is appended). Needed besides insula: busybox-static, util-linux,
+//! iproute2, bash, and for tests/engines docker.io, containerd, podman; an engine that is missing is a skip.
 #![deny(unsafe_code)]
+// Tests fail by panicking, and so does all of this.
+#![allow(clippy::missing_panics_doc)]
 
 mod bundle;
 pub mod cgroups;
@@ -17,6 +24,7 @@ mod donor;
 mod identities;
 mod invocation;
 mod lab;
+mod printed;
 mod runtime;
 mod skip;
 mod snapshot;
@@ -29,6 +37,7 @@ pub use donor::Donor;
 pub use identities::{Identities, Identity, KINDS, identities, own_identities};
 pub use invocation::{Background, Invocation, Output};
 pub use lab::Lab;
+pub use printed::{MountEntry, assert_rfc3339, parse_mounts};
 pub use runtime::{is_insula, runtime};
 pub use skip::record_skip;
 pub use snapshot::Snapshot;

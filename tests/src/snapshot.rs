@@ -166,13 +166,16 @@ fn belongs(process: &Path, name: &str) -> bool {
     // followed by something else, in every one of these files.
     let exactly = |file: &str| {
         let content = fs::read(process.join(file)).unwrap_or_default();
-        content.windows(name.len() + 1).any(|window| window.starts_with(name.as_bytes()) && !window[name.len()].is_ascii_digit())
+        content
+            .windows(name.len() + 1)
+            .any(|window| window.starts_with(name.as_bytes()) && !window[name.len()].is_ascii_digit())
     };
     ["cgroup", "environ", "cmdline", "mountinfo"].iter().any(|file| mentions(file) && exactly(file))
 }
 
 fn names_in(directory: &Path) -> BTreeSet<PathBuf> {
-    fs::read_dir(directory).map_or_else(|_| BTreeSet::new(), |entries| entries.flatten().map(|entry| entry.path()).collect())
+    fs::read_dir(directory)
+        .map_or_else(|_| BTreeSet::new(), |entries| entries.flatten().map(|entry| entry.path()).collect())
 }
 
 /// `/run` is the test's own, so all of it counts; elsewhere only names like a runtime's.
@@ -195,7 +198,8 @@ fn host() -> BTreeMap<String, String> {
         "/proc/sys/net/ipv4/ip_forward",
         "/proc/thread-self/uid_map",
     ];
-    let value = |path: &str| fs::read_to_string(path).map_or_else(|error| error.to_string(), |text| text.trim().to_owned());
+    let value =
+        |path: &str| fs::read_to_string(path).map_or_else(|error| error.to_string(), |text| text.trim().to_owned());
     files.iter().map(|&path| (path.to_owned(), value(path))).collect()
 }
 

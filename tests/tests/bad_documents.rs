@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Documents that must be refused: with exit status 1, on one line that names the field, at once, and without a trace.
 
-use insula_tests::{Bundle, Donor, Lab, Snapshot, is_insula, json};
+use insula_tests::{Bundle, Donor, Lab, Snapshot, cgroups, is_insula, json};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -231,8 +231,6 @@ refused! {
         |_, bundle| done(bundle.set("/process/args", json!([])));
     no_arguments_at_all: "/process/args", ["program"],
         |_, bundle| done(bundle.remove("/process/args"));
-    no_process: "/process", ["process"],
-        |_, bundle| done(bundle.remove("/process"));
     working_directory_that_is_relative: "/process/cwd", ["absolute"],
         |_, bundle| done(bundle.set("/process/cwd", json!("tmp")));
     working_directory_that_is_a_file: "/process/cwd", ["/etc/passwd"],
@@ -292,8 +290,6 @@ refused! {
 
 // cgroups, seccomp, hooks, security modules.
 refused! {
-    cgroup_path_that_climbs: "/linux/cgroupsPath", [".."],
-        |_, bundle| done(bundle.set("/linux/cgroupsPath", json!("/x/../../../../run/climbed")));
     cgroup_path_that_is_too_long: "/linux/cgroupsPath", ["long"],
         |_, bundle| done(bundle.set("/linux/cgroupsPath", json!(format!("/{}", "x".repeat(5000)))));
     cgroup_path_with_a_newline: "/linux/cgroupsPath", ["control"],
@@ -302,8 +298,10 @@ refused! {
         |_, bundle| done(bundle.set("/linux/resources/hugepageLimits", json!([{"pageSize": "../x", "limit": 1}])));
     unified_key_that_climbs: "/linux/resources/unified/..~1memory.max", ["cgroup"],
         |_, bundle| done(bundle.set("/linux/resources/unified", json!({"../memory.max": "1"})));
-    memory_limit_below_usage: "/linux/resources/memory", ["memory"],
-        |_, bundle| done(bundle.set("/linux/resources/memory", json!({"limit": 1024, "swap": 512})));
+    memory_and_swap_below_memory: "/linux/resources/memory", ["memory"],
+        |_, bundle| done(bundle.set("/linux/resources/memory", json!({"limit": 67_108_864, "swap": 33_554_432})));
+    memory_limit_too_low_to_start: "", ["memory"],
+        |_, bundle| done(bundle.set("/linux/resources/memory", json!({"limit": 1024})));
     device_rule_of_unknown_access: "/linux/resources/devices/1/access", ["rwx"],
         |_, bundle| done(bundle.push("/linux/resources/devices", json!({"allow": true, "access": "rwx"})));
     seccomp_action_that_does_not_exist: "/linux/seccomp/defaultAction", ["SCMP_ACT_NOSUCH"],
@@ -319,12 +317,51 @@ refused! {
         |_, bundle| done(bundle.set("/hooks", json!({"createRuntime": [{"path": "/bin/true", "timeout": 0}]})));
 }
 
+/// The path is cleaned, or refused; in no case is anything made outside the cgroup file systems.
+#[test]
+fn cgroup_path_that_climbs() {
+    let lab = Lab::new();
+    let mut bundle = lab.bundle();
+    let path = format!("/x/../../../../run/{}/climbed-{}", lab.name(), lab.name());
+    bundle.set("/linux/cgroupsPath", json!(path));
+    let before = Snapshot::take(&lab);
+    let container = lab.container(&bundle);
+    let output = container.create();
+    if output.code() != 0 {
+        output.fails_with(&["/linux/cgroupsPath"]);
+    }
+    assert!(!lab.path(format!("climbed-{}", lab.name())).exists());
+    container.delete_force().assert_code(0);
+    // Parents of the cgroup may stay, as with runc.
+    for hierarchy in cgroups::hierarchies() {
+        cgroups::remove_tree(&hierarchy.mount.join("run").join(lab.name()));
+    }
+    before.assert_untouched(&lab);
+}
+
+/// The specification wants a process only when the container is started.
+#[test]
+fn no_process() {
+    let lab = Lab::new();
+    let mut bundle = lab.bundle();
+    bundle.remove("/process");
+    let before = Snapshot::take(&lab);
+    lab.container(&bundle).run().fails_with(&["process"]);
+    before.assert_untouched(&lab);
+    let container = lab.container(&bundle);
+    if container.create().code() == 0 {
+        container.start().fails_with(&["/process"]);
+    }
+}
+
 #[test]
 fn apparmor_profile_without_apparmor() {
     if fs::metadata("/sys/kernel/security/apparmor").is_ok() {
         insula_tests::skip!("AppArmor is active here");
     }
-    refuse("/process/apparmorProfile", &["AppArmor"], |_, bundle| done(bundle.set("/process/apparmorProfile", json!("some-profile"))));
+    refuse("/process/apparmorProfile", &["AppArmor"], |_, bundle| {
+        done(bundle.set("/process/apparmorProfile", json!("some-profile")))
+    });
 }
 
 // The text of the document.

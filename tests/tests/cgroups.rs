@@ -63,7 +63,10 @@ fn cpu_limits_on_version_1() {
     needs_version_1!("cpu");
     let lab = Lab::new();
     let mut bundle = sleeper(&lab);
-    bundle.set("/linux/resources/cpu", json!({"shares": 512, "quota": 20_000, "period": 50_000, "cpus": "0", "mems": "0"}));
+    bundle.set(
+        "/linux/resources/cpu",
+        json!({"shares": 512, "quota": 20_000, "period": 50_000, "cpus": "0", "mems": "0"}),
+    );
     let container = lab.container(&bundle).created();
     assert_eq!(cgroups::read(container.pid(), "cpu", "cpu.shares"), "512");
     assert_eq!(cgroups::read(container.pid(), "cpu", "cpu.cfs_quota_us"), "20000");
@@ -129,11 +132,14 @@ fn devices_by_default(lab: &Lab) {
 
 fn devices_that_are_allowed(lab: &Lab) {
     let mut bundle = device_prober(lab);
-    bundle.set("/linux/resources/devices", json!([
-        {"allow": false, "access": "rwm"},
-        {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
-        {"allow": true, "type": "b", "access": "m"},
-    ]));
+    bundle.set(
+        "/linux/resources/devices",
+        json!([
+            {"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+            {"allow": true, "type": "b", "access": "m"},
+        ]),
+    );
     let seen = lab.container(&bundle).run().stdout;
     for line in ["fuse made", "loop made", "fuse opened", "zero read", "null written"] {
         assert!(seen.contains(line), "{line}: {seen}");
@@ -143,10 +149,13 @@ fn devices_that_are_allowed(lab: &Lab) {
 fn devices_after_exceptions(lab: &Lab) {
     let mut bundle = device_prober(lab);
     // The last matching rule wins.
-    bundle.set("/linux/resources/devices", json!([
-        {"allow": true, "access": "rwm"},
-        {"allow": false, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
-    ]));
+    bundle.set(
+        "/linux/resources/devices",
+        json!([
+            {"allow": true, "access": "rwm"},
+            {"allow": false, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+        ]),
+    );
     let seen = lab.container(&bundle).run().stdout;
     assert!(seen.contains("loop made") && seen.contains("null opened"), "{seen}");
     // Making device nodes is allowed to every container, as with runc; using them is not.
@@ -225,7 +234,11 @@ fn the_documents_cgroup_path() {
     for hierarchy in cgroups::hierarchies() {
         let controller = hierarchy.controllers.first().map_or("", String::as_str);
         let directory = cgroups::directory_of(container.pid(), controller).expect("it is mounted");
-        assert_eq!(directory, hierarchy.mount.join(path.trim_start_matches('/')), "an absolute path starts at the mount");
+        assert_eq!(
+            directory,
+            hierarchy.mount.join(path.trim_start_matches('/')),
+            "an absolute path starts at the mount"
+        );
     }
 }
 
@@ -244,7 +257,12 @@ fn sub_cgroups_with_processes_are_removed() {
         let deepest = directory.join("a/b/c");
         fs::create_dir_all(&deepest).expect("make cgroups");
         let pid_file = lab.path("pid");
-        lab.insula().args(["exec", "--detach", "--pid-file"]).arg(&pid_file).arg(container.id()).args(["sleep", "61"]).ok();
+        lab.insula()
+            .args(["exec", "--detach", "--pid-file"])
+            .arg(&pid_file)
+            .arg(container.id())
+            .args(["sleep", "61"])
+            .ok();
         let pid = fs::read_to_string(&pid_file).expect("the pid file is written");
         fs::write(deepest.join("cgroup.procs"), pid).expect("move a process");
         container.delete_force().assert_code(0);
@@ -322,7 +340,9 @@ fn huge_page_limits_on_version_2() {
     let mut lab = Lab::new();
     lab.only_cgroup2();
     let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").expect("read the controllers");
-    if !controllers.split_whitespace().any(|one| one == "hugetlb") || !Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists() {
+    if !controllers.split_whitespace().any(|one| one == "hugetlb")
+        || !Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists()
+    {
         skip!("no huge pages of 2 MiB under version 2 here");
     }
     let mut bundle = sleeper(&lab);

@@ -49,11 +49,13 @@ impl Donor {
     fn new(lab: &Lab, prefix: &[String], flags: &[&str], map: Option<&str>) -> Self {
         let words = prefix.iter().map(String::as_str).chain(["unshare", "--fork", "--kill-child"]);
         let words: Vec<&str> = words.chain(flags.iter().copied()).chain(["sleep", "infinity"]).collect();
-        let mut child = Command::new(words[0]).args(&words[1..]).env("INSULA_TEST", lab.name()).spawn().expect("start a donor");
+        let mut child =
+            Command::new(words[0]).args(&words[1..]).env("INSULA_TEST", lab.name()).spawn().expect("start a donor");
         let parent = child.id();
         let pid = eventually("the donor", || {
             assert!(child.try_wait().expect("wait").is_none(), "the donor {words:?} ended");
-            descendant(parent).filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep"))
+            descendant(parent)
+                .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep"))
         });
         if let Some(map) = map {
             for file in ["uid_map", "gid_map"] {
@@ -75,7 +77,9 @@ impl Drop for Donor {
 /// The last in the line of first children.
 fn descendant(mut pid: u32) -> Option<i32> {
     let mut last = None;
-    while let Some(child) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?.split_whitespace().next() {
+    while let Some(child) =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?.split_whitespace().next()
+    {
         pid = child.parse().ok()?;
         last = i32::try_from(pid).ok();
     }
@@ -128,7 +132,12 @@ impl<'l> Bench<'l> {
         let enter = ["nsenter", "-U", "-t", &donors[1].pid.to_string()].map(String::from);
         donors.push(Donor::new(lab, &enter, &[&["--user", "--map-root-user"][..], &ALL].concat(), None));
         if let Some(user) = user {
-            let become_user = ["setpriv".to_owned(), format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()];
+            let become_user = [
+                "setpriv".to_owned(),
+                format!("--reuid={user}"),
+                format!("--regid={user}"),
+                "--clear-groups".to_owned(),
+            ];
             donors.push(Donor::new(lab, &become_user, &[&["--user", "--map-root-user"][..], &ALL].concat(), None));
         }
         let (own, path) = (own_identities(), bundle.path().to_owned());
@@ -188,7 +197,8 @@ impl<'l> Bench<'l> {
         if want("time") == Want::New && random.one_in(2) {
             document["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 1000, "nanosecs": 5}});
         }
-        let mut mounts = vec![json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]})];
+        let mut mounts =
+            vec![json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]})];
         for (kind, path) in [("proc", "/proc"), ("sysfs", "/sys"), ("mqueue", "/dev/mqueue")] {
             if random.one_in(3) {
                 mounts.push(json!({"destination": path, "type": kind, "source": kind}));
@@ -212,7 +222,8 @@ impl<'l> Bench<'l> {
         // Not a pipe: the container would keep it open.
         let file = fs::File::create(&errors).unwrap();
         command.arg("--root").arg(&self.root).args(words).env("INSULA_TEST", self.lab.name());
-        let status = command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(file).status();
+        let status =
+            command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(file).status();
         (status.expect("start insula").success(), fs::read_to_string(&errors).unwrap())
     }
 
@@ -221,7 +232,12 @@ impl<'l> Bench<'l> {
         self.write(&wants, random);
         let (id, bundle) = (format!("{}-{number}", self.lab.name()), self.bundle.display().to_string());
         let (created, words) = self.insula(&["create", "--bundle", &bundle, &id]);
-        let about = || format!("round {number}: {wants:?}\n{words}\n{}", fs::read_to_string(self.bundle.join("config.json")).unwrap());
+        let about = || {
+            format!(
+                "round {number}: {wants:?}\n{words}\n{}",
+                fs::read_to_string(self.bundle.join("config.json")).unwrap()
+            )
+        };
         if !created {
             let (planned, refusal) = self.insula(&["plan", "--bundle", &bundle]);
             if planned && self.user.is_some() && reason(&words).contains("only inside a user namespace of its own") {
@@ -254,7 +270,12 @@ impl<'l> Bench<'l> {
             match want {
                 Want::Absent => assert_eq!(is[kind], self.own[kind], "{kind} is not the own, {}", about()),
                 Want::Join(donor) => {
-                    assert_eq!(is[kind], self.donors[*donor].namespaces[kind], "{kind} is not the donor's, {}", about());
+                    assert_eq!(
+                        is[kind],
+                        self.donors[*donor].namespaces[kind],
+                        "{kind} is not the donor's, {}",
+                        about()
+                    );
                 }
                 Want::New => {
                     let others = self.donors.iter().map(|donor| donor.namespaces[kind]).chain([self.own[kind]]);

@@ -3,6 +3,7 @@
 
 use insula_tests::{
     Bundle, Container, Donor, Identities, Identity, KINDS, Lab, eventually, identities, json, own_identities,
+    parse_json,
 };
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,8 @@ enum Expect {
 fn assert_namespaces(container: &Container<'_>, plan: &[(&str, Expect)]) {
     let (inside, own) = (identities(container.pid()), own_identities());
     for (kind, _) in KINDS {
-        let expected = plan.iter().find(|(planned, _)| *planned == kind).map_or(Expect::Same(own[kind]), |entry| entry.1);
+        let expected =
+            plan.iter().find(|(planned, _)| *planned == kind).map_or(Expect::Same(own[kind]), |entry| entry.1);
         match expected {
             Expect::New => assert_ne!(inside[kind], own[kind], "the {kind} namespace is the host's"),
             Expect::Same(identity) => assert_eq!(inside[kind], identity, "the {kind} namespace is another"),
@@ -196,6 +198,27 @@ fn the_order_of_the_list_does_not_matter() {
     }
 }
 
+/// Joins go by way of an intermediate process, which must never be taken for the container's.
+#[test]
+fn the_process_is_the_right_one_every_time() {
+    let lab = Lab::new();
+    let donor = Donor::new(&lab, &["ipc", "pid"]);
+    let targets = identities(donor.pid());
+    let mut bundle = sleeper(&lab, &["mount", "uts"]);
+    bundle.join("ipc", donor.path("ipc")).join("pid", donor.path("pid"));
+    let told = lab.path("told");
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", format!("cat > {}", told.display())]});
+    bundle.set("/hooks/prestart", json!([hook]));
+    for round in 0..50 {
+        let container = lab.container(&bundle).created();
+        let state = parse_json(fs::read(&told).expect("the hook has run"));
+        assert_eq!(state["pid"], container.pid(), "round {round}");
+        let inside = identities(container.pid());
+        assert_eq!((inside["ipc"], inside["pid"]), (targets["ipc"], targets["pid"]), "round {round}");
+        container.delete_force().assert_code(0);
+    }
+}
+
 #[test]
 fn a_user_namespace_joined() {
     let lab = Lab::new();
@@ -255,10 +278,13 @@ fn without_mounts(bundle: &mut Bundle) -> &mut Bundle {
 #[test]
 fn a_mount_namespace_joined() {
     let lab = Lab::new();
-    let donor = Donor::new(&lab, &["mount"]);
+    let pinned = || {
+        let donor = Donor::new(&lab, &["mount"]);
+        lab.try_pin(&donor.path("mount"), "mount").ok().map(|pin| (donor, pin))
+    };
+    let (donor, pin) = eventually("a mount namespace that can be pinned", pinned);
     let table = format!("/proc/{}/mountinfo", donor.pid());
     let before = fs::read_to_string(&table).expect("read the donor's mounts");
-    let pin = lab.pin(&donor.path("mount"), "mount");
     for path in [donor.path("mount"), pin] {
         let mut bundle = sleeper(&lab, &["uts"]);
         without_mounts(&mut bundle).join("mount", path);
@@ -323,10 +349,13 @@ fn user_mappings_seen_from_inside_and_outside() {
     let lab = Lab::new();
     let mut bundle = sleeper(&lab, &["user", "mount", "pid", "network", "ipc", "uts"]);
     bundle.user_namespace().writable().shell("touch /made; sleep 60");
-    bundle.set("/linux/uidMappings", json!([
-        {"containerID": 0, "hostID": 100_000, "size": 1000},
-        {"containerID": 1000, "hostID": 300_000, "size": 1},
-    ]));
+    bundle.set(
+        "/linux/uidMappings",
+        json!([
+            {"containerID": 0, "hostID": 100_000, "size": 1000},
+            {"containerID": 1000, "hostID": 300_000, "size": 1},
+        ]),
+    );
     let container = lab.container(&bundle).detached();
     let squeeze = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(squeeze(container.inside("cat /proc/self/uid_map")), "0 100000 1000 1000 300000 1");
@@ -367,12 +396,16 @@ fn host_names_of_the_greatest_length() {
 fn clocks_shifted_by_offsets() {
     let lab = Lab::new();
     let mut bundle = sleeper(&lab, &["mount", "pid", "time"]);
-    bundle.set("/linux/timeOffsets", json!({
-        "monotonic": {"secs": 172_800, "nanosecs": 5},
-        "boottime": {"secs": 1_000_000, "nanosecs": 0},
-    }));
+    bundle.set(
+        "/linux/timeOffsets",
+        json!({
+            "monotonic": {"secs": 172_800, "nanosecs": 5},
+            "boottime": {"secs": 1_000_000, "nanosecs": 0},
+        }),
+    );
     bundle.args(&["cat", "/proc/self/timens_offsets", "/proc/uptime"]);
-    let uptime = |text: &str| -> f64 { text.split_whitespace().next().and_then(|word| word.parse().ok()).expect("seconds") };
+    let uptime =
+        |text: &str| -> f64 { text.split_whitespace().next().and_then(|word| word.parse().ok()).expect("seconds") };
     let before = uptime(&fs::read_to_string("/proc/uptime").expect("read the uptime"));
     let seen = lab.output_of(&bundle);
     let words: Vec<Vec<_>> = seen.lines().map(|line| line.split_whitespace().collect()).collect();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `inspect`, `verify` and `ns`: what insula says of containers, against what the kernel says.
 
-use insula_tests::{Bundle, Container, Lab, Output, Value, eventually, identities, is_insula, json, own_identities, parse_json};
+use insula_tests::{
+    Bundle, Container, Lab, Output, Value, eventually, identities, is_insula, json, own_identities, parse_json,
+};
 use std::fs;
 use std::time::Instant;
 
@@ -78,7 +80,10 @@ fn inspect_tells_what_the_kernel_tells() {
     assert_eq!(document["uidMap"], json!([[0, 100_000, 65536]]));
     assert_eq!(document["timeOffsets"], json!([["monotonic", 86400, 0]]));
     assert_eq!(document["interfaces"], json!(["lo"]));
-    shows(&first.command("inspect").ok(), &["host name inspected", "uids 0:100000:65536", "monotonic +86400 s", second.id()]);
+    shows(
+        &first.command("inspect").ok(),
+        &["host name inspected", "uids 0:100000:65536", "monotonic +86400 s", second.id()],
+    );
     first.kill("KILL").assert_code(0);
     first.await_status("stopped");
     first.command("inspect").run().fails_with(&["it has stopped"]);
@@ -193,13 +198,16 @@ fn ns_knows_the_containers_by_name() {
     let bundle = sleeper(&lab);
     let owner = lab.container(&bundle).detached();
     let sharer = lab.container(&bundle);
-    sharer.finish(sharer.launch("run").args(["--detach", "--network", &format!("container:{}", owner.id())])).assert_code(0);
+    sharer
+        .finish(sharer.launch("run").args(["--detach", "--network", &format!("container:{}", owner.id())]))
+        .assert_code(0);
     let kernel = identities(owner.pid());
     let list = lab.insula().args(["ns", "--format", "json", "--container", owner.id(), "--type", "net"]).ok().json();
     let namespaces = list["namespaces"].as_array().unwrap();
     assert_eq!(namespaces.len(), 1, "{namespaces:?}");
     assert_eq!(namespaces[0]["inode"], json!(kernel["network"].inode));
-    let mut users: Vec<&str> = namespaces[0]["containers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let mut users: Vec<&str> =
+        namespaces[0]["containers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     users.sort_unstable();
     let mut both = [owner.id(), sharer.id()];
     both.sort_unstable();

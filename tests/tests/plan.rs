@@ -7,8 +7,18 @@ use std::path::Path;
 
 /// Calls that change namespaces and mounts: what plan and trace are compared by.
 const FAMILY: [&str; 12] = [
-    "clone3", "setns", "unshare", "open_tree", "fsopen", "fsmount", "move_mount", "mount_setattr", "pivot_root",
-    "umount2", "chroot", "mount",
+    "clone3",
+    "setns",
+    "unshare",
+    "open_tree",
+    "fsopen",
+    "fsmount",
+    "move_mount",
+    "mount_setattr",
+    "pivot_root",
+    "umount2",
+    "chroot",
+    "mount",
 ];
 
 #[track_caller]
@@ -47,7 +57,8 @@ fn assert_same_order(steps: &[Value], trace: &[String]) {
     }
     let mut at = 0;
     for (optional, required) in &runs {
-        let is_next = |at: usize| trace[at..].iter().map(String::as_str).take(required.len()).eq(required.iter().copied());
+        let is_next =
+            |at: usize| trace[at..].iter().map(String::as_str).take(required.len()).eq(required.iter().copied());
         while at < trace.len() && !(is_next(at) && (!required.is_empty() || !optional.contains(&&*trace[at]))) {
             assert!(optional.contains(&&*trace[at]), "call {at} is {}, planned is {required:?}\n{trace:?}", trace[at]);
             at += 1;
@@ -111,8 +122,13 @@ fn what_is_printed_is_what_is_executed() {
     joining.remove("/hostname");
     joining.namespace("time").set("/linux/timeOffsets", json!({"boottime": {"secs": 7, "nanosecs": 0}}));
     let plan = assert_planned(&lab, &joining);
-    let calls: Vec<&str> =
-        plan["steps"].as_array().unwrap().iter().flat_map(|step| step["calls"].as_array().unwrap()).filter_map(Value::as_str).collect();
+    let calls: Vec<&str> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|step| step["calls"].as_array().unwrap())
+        .filter_map(Value::as_str)
+        .collect();
     assert!(calls.contains(&"setns(CLONE_NEWNET)") && calls.contains(&"setns(CLONE_NEWPID)"), "{calls:?}");
     assert!(calls.contains(&"write(timens_offsets)"), "{calls:?}");
 }
@@ -127,7 +143,13 @@ fn every_kind_has_its_summary() {
     bundle.set("/surprise", json!(1));
     let plan = plan(&lab, &bundle, &[]);
     let of = |kind: &str| {
-        plan["namespaces"].as_array().unwrap().iter().find(|entry| entry["type"] == kind).unwrap_or_else(|| panic!("{kind}")).clone()
+        plan["namespaces"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["type"] == kind)
+            .unwrap_or_else(|| panic!("{kind}"))
+            .clone()
     };
     assert_eq!(plan["namespaces"].as_array().unwrap().len(), 8);
     assert_eq!(of("network")["how"], "inherited");
@@ -151,7 +173,12 @@ fn limits_maps_hooks_and_the_proof_are_part_of_it() {
     bundle.set("/process/oomScoreAdj", json!(100));
     let plan = plan(&lab, &bundle, &[]);
     let steps = plan["steps"].as_array().unwrap();
-    let find = |words: &str| steps.iter().find(|step| step["purpose"].as_str().unwrap().contains(words)).unwrap_or_else(|| panic!("no step: {words}"));
+    let find = |words: &str| {
+        steps
+            .iter()
+            .find(|step| step["purpose"].as_str().unwrap().contains(words))
+            .unwrap_or_else(|| panic!("no step: {words}"))
+    };
     assert_eq!(find("pids.max to 77")["field"], "/linux/resources/pids/limit");
     assert_eq!(find("uid_map 0:100000:65536")["by"], "runtime");
     assert_eq!(find("createRuntime hook /bin/true")["field"], "/hooks/createRuntime/0");
@@ -167,7 +194,8 @@ fn it_needs_no_root_and_changes_nothing() {
     plan(&lab, &bundle, &[]);
     assert!(!lab.state_root().exists(), "plan made the state root");
     let words = format!("{} plan --bundle {}", insula_tests::runtime().display(), bundle.path().display());
-    let output = lab.command("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", &words]).run();
+    let output =
+        lab.command("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", &words]).run();
     output.assert_code(0);
     assert!(output.stdout.contains("planned as for root: user 65534"), "{output}");
     assert!(output.stdout.contains("clone3(CLONE_PIDFD|"), "{output}");

@@ -45,7 +45,9 @@ fn working_directory_and_environment() {
     bundle.set("/process/env", json!(["PATH=/bin", "A=1", "EMPTY=", "SPACES=a b  c", "EQUALS=a=b", "HOME=/somewhere"]));
     bundle.shell("pwd; env | sort");
     let seen = lab.output_of(&bundle);
-    let mut expected = ["A=1", "EMPTY=", "EQUALS=a=b", "HOME=/somewhere", "PATH=/bin", "PWD=/usr/bin", "SHLVL=1", "SPACES=a b  c"].to_vec();
+    let mut expected =
+        ["A=1", "EMPTY=", "EQUALS=a=b", "HOME=/somewhere", "PATH=/bin", "PWD=/usr/bin", "SHLVL=1", "SPACES=a b  c"]
+            .to_vec();
     expected.insert(0, "/usr/bin");
     assert_eq!(seen.lines().collect::<Vec<_>>(), expected, "nothing of the caller's environment is passed on");
 }
@@ -54,7 +56,8 @@ fn working_directory_and_environment() {
 fn home_comes_from_the_containers_passwd() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
-    fs::write(bundle.rootfs().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n").expect("write passwd");
+    fs::write(bundle.rootfs().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n")
+        .expect("write passwd");
     bundle.shell("echo $HOME");
     assert_eq!(lab.output_of(&bundle), "/root\n");
     bundle.set("/process/user", json!({"uid": 1000, "gid": 1000}));
@@ -67,7 +70,18 @@ fn home_comes_from_the_containers_passwd() {
 fn arguments_pass_unchanged() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
-    bundle.args(&["sh", "-c", "for word; do echo \"<$word>\"; done", "name", "", "a b", "$HOME", "'", "\u{e9}\u{1F600}", "-x"]);
+    bundle.args(&[
+        "sh",
+        "-c",
+        "for word; do echo \"<$word>\"; done",
+        "name",
+        "",
+        "a b",
+        "$HOME",
+        "'",
+        "\u{e9}\u{1F600}",
+        "-x",
+    ]);
     assert_eq!(lab.output_of(&bundle), "<>\n<a b>\n<$HOME>\n<'>\n<\u{e9}\u{1F600}>\n<-x>\n");
 }
 
@@ -109,22 +123,33 @@ fn the_five_capability_sets() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     // chown 0, kill 5, net_bind_service 10, sys_chroot 18, audit_write 29
-    bundle.set("/process/capabilities", json!({
-        "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT"],
-        "permitted": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
-        "inheritable": ["CAP_CHOWN", "CAP_KILL"],
-        "effective": ["CAP_CHOWN", "CAP_KILL"],
-        "ambient": ["CAP_CHOWN"],
-    }));
+    bundle.set(
+        "/process/capabilities",
+        json!({
+            "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT"],
+            "permitted": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
+            "inheritable": ["CAP_CHOWN", "CAP_KILL"],
+            "effective": ["CAP_CHOWN", "CAP_KILL"],
+            "ambient": ["CAP_CHOWN"],
+        }),
+    );
     bundle.set("/process/user", json!({"uid": 1000, "gid": 1000}));
     // A program without file capabilities, run by a user who is not root, keeps the ambient ones.
-    for (field, numbers) in [("CapBnd", &[0, 5, 10, 18][..]), ("CapInh", &[0, 5]), ("CapAmb", &[0]), ("CapPrm", &[0]), ("CapEff", &[0])] {
+    for (field, numbers) in
+        [("CapBnd", &[0, 5, 10, 18][..]), ("CapInh", &[0, 5]), ("CapAmb", &[0]), ("CapPrm", &[0]), ("CapEff", &[0])]
+    {
         assert_eq!(status_field(&lab, &mut bundle, field), capability_set(numbers), "{field}");
     }
     // Root gains the bounding set (and the inheritable one) at execve.
     bundle.set("/process/user", json!({"uid": 0, "gid": 0})).remove("/process/capabilities/ambient");
     bundle.set("/process/noNewPrivileges", json!(false));
-    for (field, numbers) in [("CapBnd", &[0, 5, 10, 18][..]), ("CapInh", &[0, 5]), ("CapAmb", &[]), ("CapPrm", &[0, 5, 10, 18]), ("CapEff", &[0, 5, 10, 18])] {
+    for (field, numbers) in [
+        ("CapBnd", &[0, 5, 10, 18][..]),
+        ("CapInh", &[0, 5]),
+        ("CapAmb", &[]),
+        ("CapPrm", &[0, 5, 10, 18]),
+        ("CapEff", &[0, 5, 10, 18]),
+    ] {
         assert_eq!(status_field(&lab, &mut bundle, field), capability_set(numbers), "{field}");
     }
 }
@@ -152,17 +177,21 @@ fn capabilities_in_a_user_namespace_are_bounded_too() {
 fn resource_limits() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
-    bundle.set("/process/rlimits", json!([
-        {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
-        {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
-        {"type": "RLIMIT_FSIZE", "soft": 4096, "hard": 8192},
-        {"type": "RLIMIT_STACK", "soft": 1_048_576, "hard": 2_097_152},
-        {"type": "RLIMIT_NPROC", "soft": 300, "hard": 400},
-    ]));
+    bundle.set(
+        "/process/rlimits",
+        json!([
+            {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
+            {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+            {"type": "RLIMIT_FSIZE", "soft": 4096, "hard": 8192},
+            {"type": "RLIMIT_STACK", "soft": 1_048_576, "hard": 2_097_152},
+            {"type": "RLIMIT_NPROC", "soft": 300, "hard": 400},
+        ]),
+    );
     bundle.args(&["cat", "/proc/self/limits"]);
     let seen = lab.output_of(&bundle);
     let limits = |name: &str| -> Vec<String> {
-        let line = seen.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {seen}"));
+        let line =
+            seen.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {seen}"));
         line.split_whitespace().take(2).map(String::from).collect()
     };
     assert_eq!(limits("Max open files"), ["100", "200"]);
@@ -177,7 +206,14 @@ fn limits_bite_the_program_only() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.args(&["echo", "ran"]);
-    let tight = [("RLIMIT_FSIZE", 0), ("RLIMIT_NPROC", 1), ("RLIMIT_MEMLOCK", 0), ("RLIMIT_CPU", 5), ("RLIMIT_NOFILE", 4), ("RLIMIT_AS", 33_554_432)];
+    let tight = [
+        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_NPROC", 1),
+        ("RLIMIT_MEMLOCK", 0),
+        ("RLIMIT_CPU", 5),
+        ("RLIMIT_NOFILE", 4),
+        ("RLIMIT_AS", 33_554_432),
+    ];
     for (kind, value) in tight {
         bundle.set("/process/rlimits", json!([{"type": kind, "soft": value, "hard": value}]));
         let container = lab.container(&bundle);
@@ -243,13 +279,16 @@ fn out_of_memory_score() {
 fn sysctls_of_the_containers_namespaces() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
-    bundle.set("/linux/sysctl", json!({
-        "net.ipv4.ip_forward": "1",
-        "net.ipv4.ping_group_range": "0 5",
-        "kernel.shm_rmid_forced": "1",
-        "kernel.msgmax": "4242",
-        "fs.mqueue.msg_max": "17",
-    }));
+    bundle.set(
+        "/linux/sysctl",
+        json!({
+            "net.ipv4.ip_forward": "1",
+            "net.ipv4.ping_group_range": "0 5",
+            "kernel.shm_rmid_forced": "1",
+            "kernel.msgmax": "4242",
+            "fs.mqueue.msg_max": "17",
+        }),
+    );
     bundle.shell("cd /proc/sys; cat net/ipv4/ip_forward net/ipv4/ping_group_range kernel/shm_rmid_forced kernel/msgmax fs/mqueue/msg_max");
     assert_eq!(lab.output_of(&bundle), "1\n0\t5\n1\n4242\n17\n");
 }
@@ -277,9 +316,15 @@ fn seccomp_errors() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.writable();
-    bundle.set("/linux/seccomp", filter(&json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}])));
+    bundle.set(
+        "/linux/seccomp",
+        filter(&json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}])),
+    );
     bundle.shell("mkdir /made 2>&1; grep -E '^Seccomp(_filters)?:' /proc/self/status");
-    assert_eq!(lab.output_of(&bundle), "mkdir: can't create directory '/made': No space left on device\nSeccomp:\t2\nSeccomp_filters:\t1\n");
+    assert_eq!(
+        lab.output_of(&bundle),
+        "mkdir: can't create directory '/made': No space left on device\nSeccomp:\t2\nSeccomp_filters:\t1\n"
+    );
     bundle.set("/linux/seccomp", filter(&json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}])));
     assert!(lab.output_of(&bundle).contains("Operation not permitted"), "EPERM is the default");
 }
@@ -295,19 +340,25 @@ fn seccomp_conditions_on_arguments() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     // kill(_, 0) fails, every other signal passes.
-    bundle.set("/linux/seccomp", filter(&json!([{
-        "names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38,
-        "args": [{"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}],
-    }])));
+    bundle.set(
+        "/linux/seccomp",
+        filter(&json!([{
+            "names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38,
+            "args": [{"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}],
+        }])),
+    );
     bundle.shell("trap 'echo got' USR1; kill -0 $$ 2>&1; kill -USR1 $$; echo end");
     let seen = lab.output_of(&bundle);
     assert!(seen.contains("Function not implemented"), "{seen}");
     assert!(seen.ends_with("got\nend\n"), "{seen}");
     // Masked comparison: clone with CLONE_NEWUTS fails.
-    bundle.set("/linux/seccomp", filter(&json!([{
-        "names": ["unshare"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95,
-        "args": [{"index": 0, "value": 0x0400_0000, "valueTwo": 0x0400_0000, "op": "SCMP_CMP_MASKED_EQ"}],
-    }])));
+    bundle.set(
+        "/linux/seccomp",
+        filter(&json!([{
+            "names": ["unshare"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95,
+            "args": [{"index": 0, "value": 0x0400_0000, "valueTwo": 0x0400_0000, "op": "SCMP_CMP_MASKED_EQ"}],
+        }])),
+    );
     bundle.shell("unshare -u true 2>&1");
     let output = lab.container(&bundle).run();
     assert!(output.stdout.contains("Operation not supported") || output.stdout.contains("not supported"), "{output}");
@@ -352,10 +403,16 @@ fn seccomp_without_no_new_privileges() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.set("/process/noNewPrivileges", json!(false)).set("/process/user", json!({"uid": 1000, "gid": 1000}));
-    bundle.set("/linux/seccomp", filter(&json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}])));
+    bundle.set(
+        "/linux/seccomp",
+        filter(&json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}])),
+    );
     bundle.shell("mkdir /tmp/made 2>&1; grep -E '^(Seccomp|NoNewPrivs|CapEff):' /proc/self/status");
     let seen = lab.output_of(&bundle);
-    assert!(seen.contains("Permission denied") && seen.contains("Seccomp:\t2") && seen.contains("NoNewPrivs:\t0"), "{seen}");
+    assert!(
+        seen.contains("Permission denied") && seen.contains("Seccomp:\t2") && seen.contains("NoNewPrivs:\t0"),
+        "{seen}"
+    );
     assert!(seen.contains("CapEff:\t0000000000000000") || seen.contains(&capability_set(&[5, 10, 29])), "{seen}");
 }
 
@@ -364,7 +421,10 @@ fn seccomp_applies_to_exec_too() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.args(&["sleep", "60"]);
-    bundle.set("/linux/seccomp", filter(&json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}])));
+    bundle.set(
+        "/linux/seccomp",
+        filter(&json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}])),
+    );
     let container = lab.container(&bundle).detached();
     let seen = container.inside("mkdir /tmp/x 2>&1; grep ^Seccomp: /proc/self/status");
     assert!(seen.contains("No space left") && seen.contains("Seccomp:\t2"), "{seen}");
@@ -379,7 +439,12 @@ fn exactly_the_standard_descriptors() {
     assert_eq!(lab.output_of(&bundle), "0\n1\n2\n3\n");
 
     let script = "for ((n = 3; n < 250; n++)); do eval \"exec $n</\"; done; exec \"$@\"";
-    let run = lab.command("bash").args(["-c", script, "bash"]).arg(insula_tests::runtime()).arg("--root").arg(lab.state_root());
+    let run = lab
+        .command("bash")
+        .args(["-c", script, "bash"])
+        .arg(insula_tests::runtime())
+        .arg("--root")
+        .arg(lab.state_root());
     let output = run.args(["run", "--bundle"]).arg(bundle.path()).arg(lab.fresh_id()).ok();
     assert_eq!(output.stdout, "0\n1\n2\n3\n", "the caller's open directories are not inherited");
 
@@ -397,7 +462,10 @@ fn descriptors_cannot_be_the_working_directory() {
     bundle.args(&["true"]);
     for number in 3..16 {
         bundle.set("/process/cwd", json!(format!("/proc/self/fd/{number}")));
-        let run = lab.shell("exec 7</ 8</etc 9</; exec \"$@\"", &[insula_tests::runtime()]).arg("--root").arg(lab.state_root());
+        let run = lab
+            .shell("exec 7</ 8</etc 9</; exec \"$@\"", &[insula_tests::runtime()])
+            .arg("--root")
+            .arg(lab.state_root());
         let output = run.args(["run", "--bundle"]).arg(bundle.path()).arg(lab.fresh_id()).run();
         output.assert_code(1);
     }
@@ -422,7 +490,13 @@ fn the_program_is_not_the_runtime() {
 fn a_session_and_signal_state_of_its_own() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
-    for (field, expected) in [("SigBlk", "0000000000000000"), ("SigIgn", "0000000000000000"), ("NSpid", "1"), ("NSsid", "1"), ("NSpgid", "1")] {
+    for (field, expected) in [
+        ("SigBlk", "0000000000000000"),
+        ("SigIgn", "0000000000000000"),
+        ("NSpid", "1"),
+        ("NSsid", "1"),
+        ("NSpgid", "1"),
+    ] {
         assert_eq!(status_field(&lab, &mut bundle, field), expected, "{field}");
     }
 }

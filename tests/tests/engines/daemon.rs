@@ -3,7 +3,6 @@
 //! and nothing of the machine's own engines and networks is touched.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 
@@ -12,12 +11,12 @@ use std::process::{ChildStdin, Command, Stdio};
 pub(crate) struct Daemon {
     directory: PathBuf,
     /// The supervisor reads the other end; its end of file, when this process ends in whatever way, stops the daemon.
-    _until: ChildStdin,
+    _until_closed: ChildStdin,
 }
 
-/// Runs the daemon ($2 …) and ends it when standard input ends. It is the first process of its pid namespace, so its
+/// Runs the daemon ($3 …) and ends it when standard input ends. It is the first process of its pid namespace, so its
 /// end is everybody's.
-const SUPERVISOR: &str = "exec 3<&0 </dev/null; ip link set lo up; directory=$1; shift; \
+const SUPERVISOR: &str = "exec 3<&0 </dev/null; ip link set lo up; mount -t tmpfs tmpfs /run; directory=$1; shift 2; \
     \"$@\" >$directory/log 2>&1 3<&- & daemon=$!; \
     cat <&3 >/dev/null; kill -TERM $daemon; wait $daemon";
 
@@ -40,7 +39,7 @@ impl Daemon {
         // In a session of its own, so that an interrupt at the terminal does not keep it from cleaning up.
         let mut child = Command::new("setsid")
             .args(["sh", "-c", KEEPER, "sh", path])
-            .arg(SUPERVISOR.replace("directory=$1; shift", "directory=$1; shift 2"))
+            .arg(SUPERVISOR)
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -50,7 +49,7 @@ impl Daemon {
         let until = child.stdin.take().expect("standard input is a pipe");
         // It outlives this process on purpose; nobody waits for it.
         drop(child);
-        Self { directory, _until: until }
+        Self { directory, _until_closed: until }
     }
 
     /// Its directory.
@@ -63,18 +62,20 @@ impl Daemon {
         format!("/{}", self.directory.file_name().and_then(|name| name.to_str()).expect("paths are text"))
     }
 
-    /// Its log, for messages.
+    /// The end of its log, for messages.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
-    }
-
-    /// Ends it now.
-    pub(crate) fn stop(mut self) {
-        self._until.flush().expect("nothing is buffered");
+        let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
     }
 }
 
 /// Whether `program` can be run at all.
 pub(crate) fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
 }

@@ -12,16 +12,16 @@ use std::sync::{Mutex, OnceLock};
 
 /// A dockerd with the image `alpine` and the runtime `insula`.
 #[derive(Debug)]
-struct Docker {
+pub(crate) struct Docker {
     client: &'static str,
     host: String,
-    daemon: Daemon,
+    pub(crate) daemon: Daemon,
     /// Whether it has a bridge for its containers.
-    bridge: bool,
+    pub(crate) bridge: bool,
 }
 
 /// The one dockerd; `Err` says why there is none.
-fn docker() -> Result<&'static Docker, &'static str> {
+pub(crate) fn docker() -> Result<&'static Docker, &'static str> {
     static DOCKER: OnceLock<Result<Docker, String>> = OnceLock::new();
     DOCKER.get_or_init(start).as_ref().map_err(String::as_str)
 }
@@ -42,8 +42,22 @@ fn launch(bridge: bool) -> Result<Docker, String> {
     let added = format!("insula={}", runtime().display());
     let parent = format!("/insula-{name}-{}", std::process::id());
     let mut words = vec![
-        "dockerd", "--data-root", "{}/data", "--exec-root", "{}/exec", "--host", "unix://{}/socket", "--pidfile", "{}/pid",
-        "--config-file", "{}/none.json", "--add-runtime", &added, "--cgroup-parent", &parent, "--ip6tables=false",
+        "dockerd",
+        "--data-root",
+        "{}/data",
+        "--exec-root",
+        "{}/exec",
+        "--host",
+        "unix://{}/socket",
+        "--pidfile",
+        "{}/pid",
+        "--config-file",
+        "{}/none.json",
+        "--add-runtime",
+        &added,
+        "--cgroup-parent",
+        &parent,
+        "--ip6tables=false",
     ];
     if !bridge {
         words.extend(["--bridge=none", "--iptables=false"]);
@@ -64,9 +78,7 @@ fn launch(bridge: bool) -> Result<Docker, String> {
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    let log = daemon.log();
-    daemon.stop();
-    Err(log)
+    Err(daemon.log())
 }
 
 impl Docker {
@@ -81,16 +93,16 @@ impl Docker {
         assert!(output.status.success(), "docker import: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Where the shim keeps insula's states.
-    fn state_root(&self) -> PathBuf {
-        self.daemon.directory().join("exec/runtime-insula/moby")
+    /// Where the shim keeps the runtime's states; Docker of 2020 calls it so for every runtime.
+    fn state_roots(&self) -> [PathBuf; 2] {
+        ["runc", "insula"].map(|name| self.daemon.directory().join(format!("exec/runtime-{name}/moby")))
     }
 }
 
 /// One test's view of Docker: its own container names, all removed at the end and without a trace.
-struct Session {
-    docker: &'static Docker,
-    lab: Lab,
+pub(crate) struct Session {
+    pub(crate) docker: &'static Docker,
+    pub(crate) lab: Lab,
     names: Mutex<BTreeMap<String, String>>,
 }
 
@@ -103,46 +115,48 @@ macro_rules! session {
         }
     };
 }
+pub(crate) use session;
 
 impl Session {
-    fn new(docker: &'static Docker) -> Self {
+    pub(crate) fn new(docker: &'static Docker) -> Self {
         Self { docker, lab: Lab::new(), names: Mutex::new(BTreeMap::new()) }
     }
 
     /// `docker <words>`.
     #[track_caller]
-    fn docker(&self, words: &[&str]) -> Output {
+    pub(crate) fn docker(&self, words: &[&str]) -> Output {
         self.lab.command(self.docker.client).args(["--host", &self.docker.host]).args(words).run()
     }
 
     /// `docker <words>`, which must succeed; its standard output without white space at its ends.
     #[track_caller]
-    fn ok(&self, words: &[&str]) -> String {
+    pub(crate) fn ok(&self, words: &[&str]) -> String {
         let output = self.docker(words);
-        assert_eq!(output.code(), 0, "{output}\n{}", self.last_of_log());
+        assert_eq!(output.code(), 0, "{output}");
         output.text().to_owned()
     }
 
     /// `docker run --rm --runtime insula <options> alpine <command>`, to its end.
     #[track_caller]
-    fn run(&self, options: &[&str], command: &[&str]) -> Output {
+    pub(crate) fn run(&self, options: &[&str], command: &[&str]) -> Output {
         let words = [&["run", "--rm", "--runtime", "insula"], options, &["alpine"], command].concat();
         self.docker(&words)
     }
 
     /// As [`run`](Self::run), which must succeed; its standard output.
     #[track_caller]
-    fn output_of(&self, options: &[&str], command: &[&str]) -> String {
+    pub(crate) fn output_of(&self, options: &[&str], command: &[&str]) -> String {
         let output = self.run(options, command);
-        assert_eq!(output.code(), 0, "{output}\n{}", self.last_of_log());
+        assert_eq!(output.code(), 0, "{output}");
         output.stdout
     }
 
     /// Starts a container in the background and returns its name.
     #[track_caller]
-    fn detached(&self, name: &str, options: &[&str], command: &[&str]) -> String {
+    pub(crate) fn detached(&self, name: &str, options: &[&str], command: &[&str]) -> String {
         let name = format!("{}-{name}", self.lab.name());
-        let words = [&["run", "--detach", "--runtime", "insula", "--name", &name], options, &["alpine"], command].concat();
+        let words =
+            [&["run", "--detach", "--runtime", "insula", "--name", &name], options, &["alpine"], command].concat();
         let id = self.ok(&words);
         self.names.lock().expect("no test thread panicked").insert(name.clone(), id);
         name
@@ -150,21 +164,14 @@ impl Session {
 
     /// What a shell script prints in container `name`.
     #[track_caller]
-    fn inside(&self, name: &str, script: &str) -> String {
+    pub(crate) fn inside(&self, name: &str, script: &str) -> String {
         self.ok(&["exec", name, "sh", "-c", script])
     }
 
     /// A field of `docker inspect`.
     #[track_caller]
-    fn inspect(&self, name: &str, field: &str) -> String {
+    pub(crate) fn inspect(&self, name: &str, field: &str) -> String {
         self.ok(&["inspect", "--format", field, name])
-    }
-
-    /// The last lines of the daemon's log, for messages.
-    fn last_of_log(&self) -> String {
-        let log = self.docker.daemon.log();
-        let lines: Vec<_> = log.lines().rev().take(10).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -181,8 +188,8 @@ impl Drop for Session {
             }
             self.ok(&["rm", "--force", &name]);
             eventually("the container's state and cgroups to go", || {
-                let clean = !self.docker.state_root().join(&id).exists() && cgroups::named(&id).is_empty();
-                clean.then_some(())
+                let state = self.docker.state_roots().iter().any(|root| root.join(&id).exists());
+                (!state && cgroups::named(&id).is_empty()).then_some(())
             });
         }
     }
@@ -220,7 +227,8 @@ fn the_runtime_in_use_is_the_one_asked_for() {
     let name = session.detached("a", &[], &["sleep", "60"]);
     assert_eq!(session.inspect(&name, "{{.HostConfig.Runtime}}"), "insula");
     let id = session.inspect(&name, "{{.Id}}");
-    assert!(session.docker.state_root().join(id).exists(), "the state is where the shim told insula to keep it");
+    let kept = session.docker.state_roots().iter().any(|root| root.join(&id).exists());
+    assert!(kept, "the state is where the shim told the runtime to keep it");
     assert_eq!(session.inspect(&name, "{{.State.Status}}"), "running");
 }
 
@@ -238,7 +246,7 @@ fn a_shared_network() {
     assert_eq!(interfaces, session.inside(&app2, "ip addr"));
     assert_eq!(interfaces.contains("eth0"), session.docker.bridge, "{interfaces}");
     // Really one network: a server in the one, a client in the other.
-    session.ok(&["exec", "--detach", &app2, "sh", "-c", "echo answer | nc -l -p 7777 -s 127.0.0.1"]);
+    session.ok(&["exec", "--detach", &app2, "sh", "-c", "while :; do echo answer | nc -l -p 7777; done"]);
     eventually("the answer through the shared loopback", || {
         let output = session.docker(&["exec", &app1, "nc", "-w", "2", "127.0.0.1", "7777"]);
         (output.text() == "answer").then_some(())
@@ -299,7 +307,6 @@ fn namespaces_of_the_host() {
     for kind in ["net", "pid", "ipc", "uts"] {
         assert_eq!(link(&links, kind), link(&again, kind), "{kind}");
     }
-    assert_ne!(link(&links, "mnt"), link(&again, "mnt"));
 }
 
 #[test]
@@ -309,9 +316,24 @@ fn exec() {
     assert_eq!(session.inside(&name, "echo $FROM; cat /proc/1/cmdline | tr '\\0' ' '"), "run\nsleep 60");
     assert_eq!(session.inside(&name, LINKS), session.inside(&name, &LINKS.replace("self", "1")));
     assert_eq!(session.docker(&["exec", &name, "sh", "-c", "exit 42"]).code(), 42);
-    assert_eq!(session.docker(&["exec", &name, "nosuch"]).code(), 127);
+    // Docker of 2020 says 126 for both.
+    let missing = session.docker(&["exec", &name, "nosuch"]);
+    assert!([126, 127].contains(&missing.code()), "{missing}");
+    assert!(missing.stdout.contains("executable file not found in $PATH"), "{missing}");
     assert_eq!(session.docker(&["exec", &name, "/etc/passwd"]).code(), 126);
-    let options = ["exec", "--user", "1000:1001", "--workdir", "/tmp", "--env", "A=1", &name, "sh", "-c", "id -u; id -g; pwd; echo $A"];
+    let options = [
+        "exec",
+        "--user",
+        "1000:1001",
+        "--workdir",
+        "/tmp",
+        "--env",
+        "A=1",
+        &name,
+        "sh",
+        "-c",
+        "id -u; id -g; pwd; echo $A",
+    ];
     assert_eq!(session.ok(&options), "1000\n1001\n/tmp\n1");
     let input = session.lab.command(session.docker.client).args(["--host", &session.docker.host]);
     let output = input.args(["exec", "--interactive", &name, "cat"]).stdin_text("through exec\n").ok();
@@ -368,7 +390,8 @@ fn an_interactive_exec() {
 }
 
 /// Answers signals with words, and ends with 5 at SIGTERM.
-const TRAPS: &str = "trap 'echo got-usr1' USR1; trap 'echo got-term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+const TRAPS: &str =
+    "trap 'echo got-usr1' USR1; trap 'echo got-term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
 
 #[track_caller]
 fn await_log(session: &Session, name: &str, text: &str) {
@@ -438,121 +461,6 @@ fn restart() {
     session.ok(&["stop", "--time", "0", &name]);
     session.ok(&["start", &name]);
     assert_eq!(session.inspect(&name, "{{.State.Status}}"), "running");
-}
-
-#[test]
-fn read_only() {
-    let session = session!();
-    let script = "touch /made 2>&1; touch /tmp/made && echo tmp";
-    let output = session.run(&["--read-only", "--tmpfs", "/tmp:size=1m"], &["sh", "-c", script]);
-    assert_eq!(output.stdout, "touch: /made: Read-only file system\ntmp\n", "{output}");
-}
-
-#[test]
-fn capabilities() {
-    let session = session!();
-    let sets = ["sh", "-c", "grep Cap /proc/self/status"];
-    let dropped = session.output_of(&["--cap-drop", "ALL"], &sets);
-    let none = "0000000000000000";
-    assert_eq!(dropped, format!("CapInh:\t{none}\nCapPrm:\t{none}\nCapEff:\t{none}\nCapBnd:\t{none}\nCapAmb:\t{none}\n"));
-    let one = session.output_of(&["--cap-drop", "ALL", "--cap-add", "NET_RAW"], &sets);
-    assert!(one.contains("CapEff:\t0000000000002000"), "{one}");
-    let default = session.output_of(&[], &sets);
-    assert!(default.contains("CapEff:\t00000000a80425fb"), "{default}");
-}
-
-#[test]
-fn users() {
-    let session = session!();
-    assert_eq!(session.output_of(&["--user", "1000:1001"], &["sh", "-c", "id -u; id -g"]), "1000\n1001\n");
-    assert_eq!(session.output_of(&["--user", "nobody"], &["id", "-u"]), "65534\n");
-    assert_eq!(session.output_of(&["--user", "5", "--group-add", "77"], &["id", "-G"]), "0 77\n");
-}
-
-#[test]
-fn memory() {
-    let session = session!();
-    let options = ["--memory", "32m", "--memory-swap", "32m"];
-    let name = session.detached("a", &options, &["sleep", "60"]);
-    let limit = session.inside(&name, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true");
-    assert_eq!(limit, "33554432");
-    let name = session.detached("b", &options, &["tail", "/dev/zero"]);
-    assert_eq!(session.ok(&["wait", &name]), "137");
-    assert_eq!(session.inspect(&name, "{{.State.OOMKilled}}"), "true");
-}
-
-#[test]
-fn process_limit() {
-    let session = session!();
-    let limit = session.output_of(&["--pids-limit", "9"], &["sh", "-c", "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null || true"]);
-    assert_eq!(limit, "9\n");
-    let output = session.run(&["--pids-limit", "4"], &["sh", "-c", "sleep 9 & sleep 9 & echo two; sleep 9 & sleep 9 & echo never"]);
-    assert!(output.stdout.contains("two") && !output.stdout.contains("never"), "{output}");
-}
-
-#[test]
-fn processors() {
-    let session = session!();
-    let script = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null; grep Cpus_allowed_list /proc/self/status";
-    let seen = session.output_of(&["--cpus", "0.5", "--cpuset-cpus", "0"], &["sh", "-c", script]);
-    assert!(seen.starts_with("50000"), "{seen}");
-    assert!(seen.ends_with("Cpus_allowed_list:\t0\n"), "{seen}");
-}
-
-#[test]
-fn volumes() {
-    let session = session!();
-    // In the daemon's directory: its mount namespace does not have the lab's.
-    let source = session.docker.daemon.directory().join(format!("{}-volume", session.lab.name()));
-    fs::create_dir(&source).expect("make a directory");
-    fs::write(source.join("file"), "host\n").expect("write a file");
-    let (writable, read_only) = (format!("{}:/rw", source.display()), format!("{}:/ro:ro", source.display()));
-    let script = "cat /rw/file; echo back > /rw/back; touch /ro/x || echo refused";
-    let seen = session.output_of(&["--volume", &writable, "--volume", &read_only], &["sh", "-c", script]);
-    assert_eq!(seen, "host\nrefused\n");
-    assert_eq!(fs::read_to_string(source.join("back")).expect("written"), "back\n");
-}
-
-#[test]
-fn further_options() {
-    let session = session!();
-    let options = ["--workdir", "/usr/bin", "--env", "A=b", "--ulimit", "nofile=99:100", "--security-opt", "no-new-privileges", "--oom-score-adj", "300"];
-    let script = "pwd; echo $A; ulimit -n; grep NoNewPrivs /proc/self/status; cat /proc/self/oom_score_adj";
-    assert_eq!(session.output_of(&options, &["sh", "-c", script]), "/usr/bin\nb\n99\nNoNewPrivs:\t1\n300\n");
-    let options = ["--sysctl", "net.ipv4.ip_forward=1", "--shm-size", "1m", "--device", "/dev/zero:/dev/mine:r"];
-    let script = "cat /proc/sys/net/ipv4/ip_forward; grep ' /dev/shm ' /proc/mounts | grep -o size=1024k; head -c 1 /dev/mine | wc -c";
-    assert_eq!(session.output_of(&options, &["sh", "-c", script]), "1\nsize=1024k\n1\n");
-    assert_eq!(session.output_of(&["--network", "none"], &["sh", "-c", "ls /sys/class/net | grep -c eth || true"]), "0\n");
-    let init = session.run(&["--init"], &["sh", "-c", "cat /proc/1/comm"]);
-    assert!(init.code() != 0 || init.stdout.contains("init"), "{init}");
-}
-
-#[test]
-fn privileged() {
-    let session = session!();
-    let script = "grep -E 'CapBnd|Seccomp:' /proc/self/status; mount -t tmpfs x /mnt && echo mounted; ls /dev/loop* /dev/kmsg 2>/dev/null | head -1 | wc -l";
-    let seen = session.output_of(&["--privileged"], &["sh", "-c", script]);
-    assert!(seen.contains("Seccomp:\t0") && seen.contains("mounted"), "{seen}");
-}
-
-#[test]
-fn dockers_default_seccomp_profile() {
-    let session = session!();
-    let script = "grep Seccomp: /proc/self/status; unshare -U true 2>&1; mount -t tmpfs x /mnt 2>&1; echo end";
-    let seen = session.output_of(&[], &["sh", "-c", script]);
-    assert!(seen.starts_with("Seccomp:\t2\n") && seen.ends_with("end\n"), "{seen}");
-    assert!(seen.contains("Operation not permitted") || seen.contains("denied"), "{seen}");
-    let unconfined = session.output_of(&["--security-opt", "seccomp=unconfined"], &["grep", "Seccomp:", "/proc/self/status"]);
-    assert_eq!(unconfined, "Seccomp:\t0\n");
-}
-
-#[test]
-fn cgroup_namespaces() {
-    let session = session!();
-    let own = session.output_of(&["--cgroupns", "private"], &["cat", "/proc/self/cgroup"]);
-    assert!(own.lines().all(|line| line.ends_with(":/")), "{own}");
-    let host = session.output_of(&["--cgroupns", "host"], &["cat", "/proc/self/cgroup"]);
-    assert!(host.contains(&session.docker.daemon.cgroup()), "{host}");
 }
 
 #[test]

@@ -4,4 +4,5 @@
 mod containerd;
 mod daemon;
 mod docker;
+mod docker_options;
 mod podman;

@@ -28,21 +28,27 @@ fn podman(lab: &Lab, script: &str) -> Output {
         runtime().display()
     );
     let parent = format!("/{}-podman", lab.name());
-    let prelude = format!("podman='{podman}'; rootfs={}; options='--network none --cgroup-parent {parent}'; ", rootfs.display());
-    // podman's monitors are daemons; they end with the namespace.
+    let prelude = format!(
+        "podman='{podman}'; rootfs={}; shared='--cgroup-parent {parent}'; options=\"--network none $shared\"; ",
+        rootfs.display()
+    );
+    // podman's monitors are daemons; they end with the namespace. Podman also makes directories for version 1
+    // controllers that are mounted nowhere, so it gets a directory of mounts of its own for that.
+    let cgroups = "private=$1; mkdir $private; mount -t tmpfs cgroups $private; \
+        for place in /sys/fs/cgroup/*; do \
+            mountpoint -q $place && mkdir $private/${place##*/} && mount --bind $place $private/${place##*/}; \
+        done; \
+        if ! mountpoint -q /sys/fs/cgroup || [ $(stat -f -c %T /sys/fs/cgroup) = tmpfs ]; then \
+            mount --rbind $private /sys/fs/cgroup; \
+        fi; ";
     let unshare = lab.command("unshare").args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    let output = unshare.args(["sh", "-c", &(prelude + script)]).run();
+    let script = format!("{cgroups}{prelude}{script}");
+    let output = unshare.args(["sh", "-c", &script, "sh"]).arg(lab.path("cgroups")).run();
     // podman leaves the parent cgroups that it makes, and its own directories in /run.
-    let mut left: Vec<_> = cgroups::named(&parent[1..]);
     for hierarchy in cgroups::hierarchies() {
-        left.extend(["libpod_parent", "conmon"].map(|name| hierarchy.mount.join(name)));
+        cgroups::remove_tree(&hierarchy.mount.join(&parent[1..]));
     }
-    left.sort();
-    for cgroup in left.iter().rev() {
-        // Others' are in use, or were there before.
-        let _in_use = fs::remove_dir(cgroup);
-    }
-    for name in ["containers", "libpod", "netns", "crun", "runc", "lock", "podman", "cni"] {
+    for name in ["containers", "libpod", "netns", "crun", "insula", "runc", "lock", "podman", "cni", "mount"] {
         let path = std::path::Path::new("/run").join(name);
         if path.exists() {
             fs::remove_dir_all(path).expect("remove podman's directory");
@@ -55,7 +61,8 @@ fn podman(lab: &Lab, script: &str) -> Output {
 fn run_in_the_foreground() {
     needs_podman!();
     let lab = Lab::new();
-    let output = podman(&lab, "$podman run --rm $options --hostname island --rootfs $rootfs sh -c 'hostname; echo $$; exit 5'");
+    let output =
+        podman(&lab, "$podman run --rm $options --hostname island --rootfs $rootfs sh -c 'hostname; echo $$; exit 5'");
     output.assert_code(5);
     assert_eq!(output.stdout, "island\n1\n", "{output}");
 }
@@ -89,13 +96,13 @@ fn a_pod_shares_its_namespaces() {
     needs_podman!();
     let lab = Lab::new();
     let script = "set -e; $podman run --detach --name one $options --rootfs $rootfs sleep 60 >/dev/null; \
-        $podman exec one readlink /proc/self/ns/net /proc/self/ns/ipc | tr '\\n' ' '; echo; \
         for kind in net ipc; do $podman exec one readlink /proc/self/ns/$kind; done; \
-        $podman run --rm --network container:one --ipc container:one --cgroup-parent /${rootfs%/*} --rootfs $rootfs \
+        $podman run --rm --network container:one --ipc container:one $shared --rootfs $rootfs \
             sh -c 'for kind in net ipc; do readlink /proc/self/ns/$kind; done'; \
         $podman rm --force --time 0 one >/dev/null";
     let output = podman(&lab, script);
-    let links: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("net:") || line.starts_with("ipc:")).collect();
+    let links: Vec<_> =
+        output.stdout.lines().filter(|line| line.starts_with("net:") || line.starts_with("ipc:")).collect();
     assert_eq!(links.len(), 4, "{output}");
     assert_eq!(links[..2], links[2..], "{output}");
 }
