@@ -3,9 +3,10 @@
 //! mount_namespaces(7); runtime-spec, config.md "Mounts".
 
 use insula_tests::{Bundle, Lab, MountEntry, json, parse_mounts};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A directory with one file that belongs to `owner`.
 fn owned(lab: &Lab, name: &str, owner: u32) -> PathBuf {
@@ -51,7 +52,7 @@ fn half_a_map_and_no_map_are_refused() {
     let index = bundle.mount_index("/mapped");
     lab.container(&bundle).run().fails_with(&[&format!("/mounts/{index}/options"), "no mappings"]);
     bundle.set(&format!("/mounts/{index}/uidMappings"), json!([{"containerID": 0, "hostID": 9, "size": 1}]));
-    lab.container(&bundle).run().fails_with(&[&format!("/mounts/{index}/gidMappings"), "both users and groups"]);
+    lab.container(&bundle).run().fails_with(&[&format!("/mounts/{index}/gidMappings"), "go together"]);
 }
 
 /// What `destination` shows in a container.
@@ -60,19 +61,22 @@ fn mounted(lab: &Lab, bundle: &mut Bundle, destination: &str) -> MountEntry {
     parse_mounts(&lab.output_of(bundle)).remove(destination).expect("the mount is there")
 }
 
-/// A tmpfs of the lab's with these options.
-fn host_mount(lab: &Lab, options: &str) -> PathBuf {
+/// A tmpfs with attributes, in the test's own mount namespace.
+fn host_mount(lab: &Lab, flags: MsFlags) -> PathBuf {
     let source = lab.path("host");
     fs::create_dir(&source).expect("make a directory");
-    let words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", source.to_str().expect("paths are text")];
-    lab.words(&words).run().assert_code(0);
+    mount(Some("tmpfs"), &source, Some("tmpfs"), flags, None::<&str>).expect("mount a tmpfs");
     source
+}
+
+fn unmount(source: &Path) {
+    umount2(source, MntFlags::MNT_DETACH).expect("unmount");
 }
 
 #[test]
 fn a_bind_mount_has_what_the_document_names_and_nothing_else() {
     let lab = Lab::new();
-    let source = host_mount(&lab, "nosuid,noexec,noatime");
+    let source = host_mount(&lab, MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME);
     let mut bundle = lab.bundle();
     bundle.bind(&source, "/kept", &["rprivate"]).bind(&source, "/named", &["nodev"]);
     let kept = mounted(&lab, &mut bundle, "/kept");
@@ -80,12 +84,13 @@ fn a_bind_mount_has_what_the_document_names_and_nothing_else() {
     let named = mounted(&lab, &mut bundle, "/named");
     assert!(named.has("nodev") && !named.has("nosuid") && !named.has("noexec"), "{named:?}");
     assert!(named.has("noatime"), "how access times are kept was not named: {named:?}");
+    unmount(&source);
 }
 
 #[test]
 fn a_user_namespace_keeps_what_locks_the_source() {
     let lab = Lab::new();
-    let source = host_mount(&lab, "nosuid,noexec");
+    let source = host_mount(&lab, MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC);
     let mut bundle = lab.bundle();
     bundle.user_namespace().bind(&source, "/locked", &["nodev"]);
     let locked = mounted(&lab, &mut bundle, "/locked");
@@ -93,6 +98,7 @@ fn a_user_namespace_keeps_what_locks_the_source() {
     bundle.bind(&source, "/freed", &["exec"]);
     let index = bundle.mount_index("/freed");
     lab.container(&bundle).run().fails_with(&[&format!("/mounts/{index}"), "EPERM", "locked"]);
+    unmount(&source);
 }
 
 #[test]
@@ -138,6 +144,9 @@ fn a_read_only_tmpfs_can_hold_later_mounts() {
 fn without_pivot_root_no_bare_procfs_stays_behind() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
+    // What mapping root takes.
+    bundle.push("/process/capabilities/bounding", json!("CAP_SETFCAP"));
+    bundle.push("/process/capabilities/permitted", json!("CAP_SETFCAP"));
     bundle.shell("unshare -mrpf mount -t proc none /mnt && echo mounted");
     let container = lab.container(&bundle);
     let output = container.finish(container.launch("run").arg("--no-pivot"));

@@ -282,6 +282,7 @@ impl Init {
         let slave = MountAttr { propagation: propagation::SLAVE, ..MountAttr::default() };
         mount_setattr(CWD, c"/", true, &slave).of(Call::MountSetattr)?;
         self.hide_kernel_mounts()?;
+        move_mount(self.root(), c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).of(Call::MoveMount).on(b"/")?;
         rustix::process::fchdir(self.root()).of(Call::Chdir)?;
         rustix::process::chroot(c".").of(Call::Chroot)?;
         rustix::process::chdir(c"/").of(Call::Chdir)
@@ -293,8 +294,7 @@ impl Init {
     fn hide_kernel_mounts(&self) -> Outcome<()> {
         let mut own = Vec::from(&b"/proc/self/fd/"[..]);
         crate::report::digits(&mut own, self.root().as_raw_fd() as u32);
-        own.push(0);
-        let root = rustix::fs::readlink(own.as_slice(), Vec::new()).of(Call::Link)?;
+        let root = rustix::fs::readlink(own.as_slice(), Vec::new()).of(Call::Link).on(&own)?;
         let file = rustix::fs::open(c"/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).of(Call::Open)?;
         let mut text = Vec::new();
         while rustix::io::read(&file, rustix::buffer::spare_capacity({ text.reserve(4096); &mut text })).of(Call::Read)? > 0 {}

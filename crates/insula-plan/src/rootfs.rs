@@ -110,11 +110,16 @@ fn attach_root(planner: &mut Planner<'_>, path: &str) {
     let hooks = &planner.spec.hooks;
     let seen = !(hooks.prestart.is_empty() && hooks.create_runtime.is_empty() && hooks.create_container.is_empty());
     let at = if seen || planner.options.no_pivot { text::c_str(&path) } else { c"" };
+    // Only a root that is asked to be a slave goes on receiving what the host mounts below it.
+    let received = match propagation_of(planner) {
+        (propagation::SLAVE, true) => propagation::SLAVE,
+        _ => propagation::PRIVATE,
+    };
     let tree = TreeSource {
         path,
         recursive: true,
         directory: true,
-        propagation: Vec::from([(propagation::PRIVATE, true)]),
+        propagation: Vec::from([(received, true)]),
         ..TreeSource::default()
     };
     let fd = planner.slot_for(Slot::Tree(tree), field);

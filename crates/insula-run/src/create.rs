@@ -23,6 +23,7 @@ use insula_error::{Error, Result};
 use insula_ns::{Kind, PerKind};
 use insula_plan::{Facts, Options, Plan, Want, compile};
 use insula_spec::{Resources, Spec};
+use insula_steps::Step;
 use insula_steps::message::Part;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, OFlags};
@@ -81,6 +82,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     let none = Resources::default();
     let resources = spec.linux.resources.as_ref().unwrap_or(&none);
 
+    tell_filter(&plan, log);
     let home = root.claim(request.id)?;
     let mut making = Making { home: Some(home), cgroup: None };
     let (home, cgroup_made) = making.parts()?;
@@ -227,6 +229,15 @@ fn enters_late(spec: &Spec<'_>, facts: &Facts) -> bool {
     user && (!spec.linux.time_offsets.is_empty() || entries().any(|(kind, path)| path && !own(kind)))
 }
 
+/// Says the flags of the seccomp filter, for whoever looks closely.
+pub(crate) fn tell_filter(plan: &Plan, log: &dyn Log) {
+    for planned in &plan.steps {
+        if let Step::Seccomp { flags, .. } = planned.step {
+            log.debug(&format!("seccomp filter flags: {flags}"));
+        }
+    }
+}
+
 /// What exists so far; dropped early, it is taken back.
 struct Making {
     home: Option<Home>,
@@ -322,7 +333,11 @@ pub(crate) fn start_hooks(home: &Home, spec: &Spec<'_>, record: &Record, init: &
 /// The environment of startContainer hooks that have none of their own: the process's (COMPAT(runc)).
 pub(crate) fn process_env(spec: &Spec<'_>) -> Vec<String> {
     let env = spec.process.iter().flat_map(|process| &process.env);
-    env.map(|entry| String::from(entry.as_str())).collect()
+    let mut env: Vec<String> = env.map(|entry| String::from(entry.as_str())).collect();
+    if !env.iter().any(|entry| entry.starts_with("HOME=")) {
+        env.push(String::from("HOME=/"));
+    }
+    env
 }
 
 /// Clone flags of the kinds in which the container differs from the caller.

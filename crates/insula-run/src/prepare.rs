@@ -178,7 +178,7 @@ fn unlocked(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<u64> {
     let wanted = source.set & (attr::ATIME | attr::NODIRATIME);
     let other_time = source.clear & attr::ATIME != 0 && wanted != time;
     if source.explicit & is & LOCKABLE != 0 || other_time {
-        return Err(failed(Errno::PERM, "error mounting: change the mount's attributes", path, field)
+        return Err(failed(Errno::PERM, "change the mount's attributes", path, field)
             .reason("the source's are locked for a container with a user namespace")
             .advice("leave the attribute out, or mount the source without it"));
     }

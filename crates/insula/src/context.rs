@@ -93,6 +93,11 @@ impl<'a> Context<'a> {
     /// The error that ends the command, said once to people and once to the log.
     pub(crate) fn fatal(&self, error: &Error) {
         let text = format!("{error}");
+        // COMPAT(runc): where execve itself fails, nothing but the words is printed.
+        if error.kind() == insula_error::Kind::Exec && text.starts_with("exec ") && self.log.is_none() {
+            output::print_error(&format!("{}\n", insula_cli::log::printable(&text)));
+            return;
+        }
         if self.log.is_some() {
             self.record(Level::Error, &text);
             output::print_error(&format!("{}\n", insula_cli::log::printable(&text)));
