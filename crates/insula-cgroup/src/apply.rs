@@ -47,9 +47,11 @@ impl Group {
         let version = if self.is_unified() { Version::V2 } else { Version::V1 };
         let writes = limits::writes(resources, version)?;
         let shown = |write: &Write| match self.of(write.controller) {
-            Some(entry) => {
-                Ok((format!("{}/{}", entry.display(), write.file), write.value.clone(), write.pointer.clone().into_owned()))
-            }
+            Some(entry) => Ok((
+                format!("{}/{}", entry.display(), write.file),
+                write.value.clone(),
+                write.pointer.clone().into_owned(),
+            )),
             None => Err(self.no_controller(write, version)),
         };
         writes.iter().map(shown).collect()

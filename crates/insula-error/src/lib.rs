@@ -56,7 +56,14 @@ pub struct Error(Box<Parts>);
 impl Error {
     /// An error of `kind` while attempting `attempted` (an infinitive without "to": `"join the network namespace"`).
     pub fn new(kind: Kind, attempted: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Parts { kind, attempted: attempted.into(), object: None, field: None, reason: None, advice: None }))
+        Self(Box::new(Parts {
+            kind,
+            attempted: attempted.into(),
+            object: None,
+            field: None,
+            reason: None,
+            advice: None,
+        }))
     }
 
     /// The kernel answered `errno` (positive) to a call made to `attempted`.
@@ -65,12 +72,20 @@ impl Error {
     }
 
     /// The document is wrong at `pointer` (JSON pointer): `reason`.
-    pub fn invalid(pointer: impl Into<String>, attempted: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub fn invalid(
+        pointer: impl Into<String>,
+        attempted: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(Kind::InvalidConfig, attempted).field(pointer).reason(reason)
     }
 
     /// The document asks at `pointer` for something that this build or host cannot do: `reason`.
-    pub fn unsupported(pointer: impl Into<String>, attempted: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub fn unsupported(
+        pointer: impl Into<String>,
+        attempted: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(Kind::Unsupported, attempted).field(pointer).reason(reason)
     }
 

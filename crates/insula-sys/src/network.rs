@@ -19,5 +19,6 @@ pub fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     name[..2].copy_from_slice(b"lo");
     let request = InterfaceRequest { name, flags: 0x41, rest: [0; 22] };
     // SAFETY: the request has the size of struct ifreq and outlives the call.
-    unsafe { syscall(number::IOCTL, [socket.as_raw_fd() as usize, 0x8914, &raw const request as usize, 0, 0, 0]) }.map(drop)
+    unsafe { syscall(number::IOCTL, [socket.as_raw_fd() as usize, 0x8914, &raw const request as usize, 0, 0, 0]) }
+        .map(drop)
 }

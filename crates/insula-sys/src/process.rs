@@ -94,7 +94,14 @@ pub fn execveat(program: BorrowedFd<'_>, argv: &[&CStr; 2], envp: &[&CStr; 1]) -
     unsafe {
         syscall(
             number::EXECVEAT,
-            [program.as_raw_fd() as usize, empty.as_ptr() as usize, argv.as_ptr() as usize, envp.as_ptr() as usize, 0x1000, 0],
+            [
+                program.as_raw_fd() as usize,
+                empty.as_ptr() as usize,
+                argv.as_ptr() as usize,
+                envp.as_ptr() as usize,
+                0x1000,
+                0,
+            ],
         )
     }
     .err()

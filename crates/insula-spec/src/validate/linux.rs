@@ -131,10 +131,14 @@ fn memory_policy(policy: &MemoryPolicy<'_>, at: At<'_>) -> Check {
     let none = policy.nodes.as_ref().is_none_or(|nodes| ranges(nodes).is_ok_and(|ranges| ranges.is_empty()));
     match policy.mode.as_str() {
         "MPOL_DEFAULT" | "MPOL_LOCAL" if !none => {
-            let count: u32 = policy.nodes.as_ref().and_then(|nodes| ranges(nodes).ok()).map_or(0, |ranges| {
-                ranges.iter().map(|(first, last)| last - first + 1).sum()
-            });
-            Err(at.name("nodes").refuse(format!("{} takes no nodes: mode requires 0 nodes but got {count}", policy.mode)))
+            let count: u32 = policy
+                .nodes
+                .as_ref()
+                .and_then(|nodes| ranges(nodes).ok())
+                .map_or(0, |ranges| ranges.iter().map(|(first, last)| last - first + 1).sum());
+            Err(at
+                .name("nodes")
+                .refuse(format!("{} takes no nodes: mode requires 0 nodes but got {count}", policy.mode)))
         }
         "MPOL_BIND" | "MPOL_INTERLEAVE" | "MPOL_PREFERRED_MANY" | "MPOL_WEIGHTED_INTERLEAVE" if none => {
             Err(at.name("nodes").refuse(format!("{} needs at least one node", policy.mode)))
