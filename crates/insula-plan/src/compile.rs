@@ -245,7 +245,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
         options,
         read_only_later: Vec::new(),
         plan: Plan {
-            wants: wants.clone(),
+            wants,
             time_offsets: namespaces::offset_lines(spec),
             // A few more than the default document needs.
             steps: Vec::with_capacity(96),
@@ -325,7 +325,6 @@ fn refuse_unknown_parts(spec: &Spec<'_>) -> Result<()> {
     let linux = &spec.linux;
     for (present, pointer) in [
         (linux.intel_rdt.is_some(), "/linux/intelRdt"),
-        (!linux.net_devices.is_empty(), "/linux/netDevices"),
         (linux.mount_label.as_ref().is_some_and(|label| !label.is_empty()), "/linux/mountLabel"),
     ] {
         if present {

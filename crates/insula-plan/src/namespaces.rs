@@ -106,7 +106,6 @@ pub(crate) fn check_owned_fields(spec: &Spec<'_>, wants: &PerKind<Want>) -> Resu
                 Err(Error::invalid(*pointer, format!("apply {}", &pointer[1..]), reason).advice(advice))
             };
             match wants[kind] {
-                Want::New(_) => {}
                 Want::Inherit => {
                     return refuse(
                         format!("it belongs to the {kind} namespace, and the document does not ask for one: it would change the host's"),
@@ -127,7 +126,7 @@ pub(crate) fn check_owned_fields(spec: &Spec<'_>, wants: &PerKind<Want>) -> Resu
                         String::from("remove the field, or the path"),
                     );
                 }
-                Want::Join(_) => {}
+                Want::New(_) | Want::Join(_) => {}
             }
         }
     }
@@ -146,6 +145,9 @@ fn is_set(spec: &Spec<'_>, pointer: &str) -> bool {
     }
 }
 
+/// The kernel takes a map in one write of less than a page (user_namespaces(7)).
+const LONGEST_MAP: usize = 4096;
+
 /// Checks what a new user namespace needs, and the values of time offsets.
 pub(crate) fn check_new(spec: &Spec<'_>, wants: &PerKind<Want>, uptime: u64) -> Result<()> {
     if matches!(wants[Kind::USER], Want::New(_)) {
@@ -156,6 +158,11 @@ pub(crate) fn check_new(spec: &Spec<'_>, wants: &PerKind<Want>, uptime: u64) -> 
             if mappings.is_empty() {
                 return Err(Error::invalid(pointer, attempted, "there are no mappings, so nobody could exist in it")
                     .advice("add at least one mapping with containerID 0"));
+            }
+            let bytes: usize = mappings.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size).len()).sum();
+            if bytes >= LONGEST_MAP {
+                return Err(Error::invalid(pointer, attempted, format!("the map has {bytes} bytes as the kernel reads it, which takes less than {LONGEST_MAP}"))
+                    .advice("use fewer, longer ranges"));
             }
             if !mappings.iter().any(|m| m.container_id == 0 && m.size > 0) {
                 return Err(Error::invalid(pointer, attempted, "id 0 of the container is not mapped")
@@ -182,7 +189,7 @@ fn check_offset(clock: &str, secs: i64, nanosecs: u32, uptime: u64) -> Result<()
         return Err(Error::invalid(pointer, attempted, format!("{nanosecs} nanoseconds are a second or more")));
     }
     let shifted = secs.checked_add(uptime as i64);
-    if shifted.is_none_or(|s| s < 0 || s >= LONGEST_SECONDS) {
+    if shifted.is_none_or(|s| !(0..LONGEST_SECONDS).contains(&s)) {
         return Err(Error::invalid(pointer, attempted, format!("{secs} s from the host's {uptime} s since boot leaves the clock's range"))
             .advice("keep the shifted clock between 0 and about 146 years"));
     }
@@ -196,7 +203,7 @@ pub(crate) fn offset_lines(spec: &Spec<'_>) -> Vec<String> {
 
 /// Appends the steps from the first process to init's place in all namespaces, and sets what the launch does first.
 pub(crate) fn enter(planner: &mut Planner<'_>) -> Result<()> {
-    let wants = planner.wants.clone();
+    let wants = planner.wants;
     let offsets = !planner.spec.linux.time_offsets.is_empty();
     let joins = Kind::all().any(|kind| matches!(wants[kind], Want::Join(_)));
     let new = |kind: &Kind| matches!(wants[*kind], Want::New(_));
@@ -216,6 +223,9 @@ pub(crate) fn enter(planner: &mut Planner<'_>) -> Result<()> {
     if matches!(wants[Kind::NETWORK], Want::New(_)) {
         planner.step(phase, planner.entry(Kind::NETWORK), Step::Loopback {});
     }
+    if !planner.spec.linux.net_devices.is_empty() {
+        planner.step(phase, Field::At("/linux/netDevices"), Step::Ask { part: Part::Devices as u32 });
+    }
     names(planner);
     Ok(())
 }
@@ -231,7 +241,7 @@ fn direct(planner: &mut Planner<'_>, flags: u64) {
 
 /// With joins or time offsets, an intermediate process goes step by step and forks init at the end.
 fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
-    let wants = planner.wants.clone();
+    let wants = planner.wants;
     let (before, after) = split_joins(planner, &wants)?;
     planner.plan.staged = true;
     for kind in before {

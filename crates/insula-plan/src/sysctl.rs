@@ -28,14 +28,13 @@ pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
             );
         };
         match wants[kind] {
-            Want::New(_) => {}
             Want::Join(_) if key.as_str() == "kernel.hostname" || key.as_str() == "kernel.domainname" => {
                 return refuse(
                     format!("the {kind} namespace is shared: its other members would be renamed"),
                     String::from("remove it"),
                 );
             }
-            Want::Join(_) => {}
+            Want::New(_) | Want::Join(_) => {}
             Want::Inherit | Want::Stay(_) => {
                 return refuse(
                     format!("it belongs to the {kind} namespace, and the container would use the host's"),

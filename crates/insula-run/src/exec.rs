@@ -3,9 +3,9 @@
 //! the program.
 
 use crate::create::write_pid_file;
-use crate::handover;
 use crate::foreground;
 use crate::handle::Handle;
+use crate::handover;
 use crate::launch::{Host, Launch, Log};
 use crate::maps;
 use crate::prepare::{Sources, fill};
@@ -76,12 +76,12 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
     let group = status::group(record)?;
     let sub = SubGroup::parse(&request.cgroups)?;
     let doors = group.open_for_join(&sub)?;
-    let has = |kind: Kind| kinds & kind.namespace().clone_flag != 0;
-    match started(&doors, &init, record, spec, request, kinds, has(Kind::USER), log) {
+    let task = Task { init: &init, record, spec, request, kinds };
+    match task.start(&doors, log) {
         // The container has enabled controllers below its own cgroup, which then takes no processes: its init's does.
         Err(e) if e.errno() == Some(Errno::BUSY.raw_os_error()) && sub.is_empty() && group.is_unified() => {
             let doors = Doors::of_process(init.pid)?;
-            started(&doors, &init, record, spec, request, kinds, has(Kind::USER), log)
+            task.start(&doors, log)
         }
         done => done,
     }
@@ -102,57 +102,57 @@ fn differing(init: &Handle) -> Result<u64> {
     Ok(differ.map(|kind| kind.namespace().clone_flag).fold(0, |a, b| a | b))
 }
 
-fn started(
-    doors: &Doors<'_>,
-    init: &Handle,
-    record: &Record,
-    spec: &Spec<'_>,
-    request: &Request<'_>,
+/// A process to be started in the container.
+struct Task<'a> {
+    init: &'a Handle,
+    record: &'a Record,
+    spec: &'a Spec<'a>,
+    request: &'a Request<'a>,
+    /// Clone flags of what is joined.
     kinds: u64,
-    user: bool,
-    log: &dyn Log,
-) -> Result<Started> {
-    // Inside another user namespace nobody may give birth in the container's group; the new process writes itself into
-    // it through a file that was opened here.
-    let tasks = doors.task_fds(OFlags::empty(), user)?;
-    let failed = |e: Errno| Error::kernel(e.raw_os_error(), "exec in the container");
-    let duplicate = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed);
-    let cgroup = doors.clone_target().filter(|_| !user).map(duplicate).transpose()?;
-    let target = ExecTarget {
-        kinds,
-        user,
-        fork: kinds & Kind::PID.namespace().clone_flag != 0,
-        task_files: tasks.len(),
-        born: cgroup.is_some(),
-    };
-    let facts = Facts {
-        euid: rustix::process::geteuid().as_raw(),
-        egid: rustix::process::getegid().as_raw(),
-        ..crate::gather::facts(spec, "")
-    };
-    initial_affinity(spec, log);
-    let plan = compile_exec(spec, &target, &facts, &request.options)?;
-    let sources = Sources { tasks, cgroup, init: Some(duplicate(init.pidfd.as_fd())?), ..Sources::default() };
-    let filled = fill(&plan, sources)?;
-    let signals = foreground::take_signals()?;
-    let mut launch = Launch::start(&plan, filled, None, signals)?;
-    let mut host = ExecHost { spec, record, request, console: None };
-    let made = (|| {
-        oom_score(&plan, &launch)?;
-        launch.until_ready(&mut host, log)?;
-        if let Some(path) = request.pid_file {
-            write_pid_file(path, launch.child.pid)?;
-        }
-        if let Some(path) = request.pidfd_socket {
-            handover::process(path, launch.child.pidfd.as_fd())?;
-        }
-        launch.go()?;
-        log.debug("setns_init: about to exec");
-        launch.until_executed(&mut host, log)
-    })();
-    made.inspect_err(|_| launch.end())?;
-    let (child, signals) = launch.into_parts();
-    Ok(Started { child, signals, console: host.console })
+}
+
+impl Task<'_> {
+    fn start(&self, doors: &Doors<'_>, log: &dyn Log) -> Result<Started> {
+        let Task { init, record, spec, request, kinds } = *self;
+        let has = |kind: Kind| kinds & kind.namespace().clone_flag != 0;
+        let user = has(Kind::USER);
+        // Inside another user namespace nobody may give birth in the container's group; the new process writes itself into
+        // it through a file that was opened here.
+        let tasks = doors.task_fds(OFlags::empty(), user)?;
+        let failed = |e: Errno| Error::kernel(e.raw_os_error(), "exec in the container");
+        let duplicate = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed);
+        let cgroup = doors.clone_target().filter(|_| !user).map(duplicate).transpose()?;
+        let target = ExecTarget { kinds, user, fork: has(Kind::PID), task_files: tasks.len(), born: cgroup.is_some() };
+        let facts = Facts {
+            euid: rustix::process::geteuid().as_raw(),
+            egid: rustix::process::getegid().as_raw(),
+            ..crate::gather::facts(spec, "")
+        };
+        initial_affinity(spec, log);
+        let plan = compile_exec(spec, &target, &facts, &request.options)?;
+        let sources = Sources { tasks, cgroup, init: Some(duplicate(init.pidfd.as_fd())?), ..Sources::default() };
+        let filled = fill(&plan, sources)?;
+        let signals = foreground::take_signals()?;
+        let mut launch = Launch::start(&plan, filled, None, signals)?;
+        let mut host = ExecHost { spec, record, request, console: None };
+        let made = (|| {
+            oom_score(&plan, &launch)?;
+            launch.until_ready(&mut host, log)?;
+            if let Some(path) = request.pid_file {
+                write_pid_file(path, launch.child.pid)?;
+            }
+            if let Some(path) = request.pidfd_socket {
+                handover::process(path, launch.child.pidfd.as_fd())?;
+            }
+            launch.go()?;
+            log.debug("setns_init: about to exec");
+            launch.until_executed(&mut host, log)
+        })();
+        made.inspect_err(|_| launch.end())?;
+        let (child, signals) = launch.into_parts();
+        Ok(Started { child, signals, console: host.console })
+    }
 }
 
 /// COMPAT(runc): says the mask that the process starts with, as a number.
@@ -160,7 +160,11 @@ fn initial_affinity(spec: &Spec<'_>, log: &dyn Log) {
     let affinity = spec.process.as_ref().and_then(|process| process.exec_cpu_affinity.as_ref());
     let Some(list) = affinity.and_then(|affinity| affinity.initial.as_deref()) else { return };
     let ranges = insula_spec::ranges(list).unwrap_or_default();
-    let mask = ranges.iter().flat_map(|(first, last)| *first..=*last).filter(|cpu| *cpu < 64).fold(0_u64, |mask, cpu| mask | 1 << cpu);
+    let mask = ranges
+        .iter()
+        .flat_map(|(first, last)| *first..=*last)
+        .filter(|cpu| *cpu < 64)
+        .fold(0_u64, |mask, cpu| mask | 1 << cpu);
     log.debug(&format!("nsexec: affinity: {mask:#x}"));
 }
 

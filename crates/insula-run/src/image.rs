@@ -13,6 +13,8 @@ static PROGRAM: &[u8] = include_bytes!(env!("INSULA_INIT"));
 /// Where a mapping can begin.
 const PAGE: usize = 4096;
 
+static ZEROS: [u8; PAGE] = [0; PAGE];
+
 /// A program to execute with the steps it will find.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -31,7 +33,6 @@ impl Image {
             made => made,
         }
         .map_err(|e| failed(e, "memfd_create"))?;
-        static ZEROS: [u8; PAGE] = [0; PAGE];
         let padding = &ZEROS[..PROGRAM.len().next_multiple_of(PAGE) - PROGRAM.len()];
         let mut parts = [PROGRAM, padding, steps];
         while parts.iter().any(|part| !part.is_empty()) {

@@ -8,7 +8,6 @@ use crate::namespaces::Phase;
 use crate::text;
 use alloc::format;
 use alloc::string::String;
-use insula_error::Result;
 use insula_ns::Kind;
 use insula_steps::{Step, Strings};
 use insula_sys::mount::attr;
@@ -18,14 +17,13 @@ const ATTRIBUTES: u64 = attr::NOSUID | attr::NODEV | attr::NOEXEC;
 const HOST: &str = "/sys/fs/cgroup";
 
 /// One mount on version 2; a tmpfs with one mount a hierarchy on version 1.
-pub(super) fn plan(planner: &mut Planner<'_>, field: Field, target: &str, parsed: &Parsed<'_>) -> Result<()> {
+pub(super) fn plan(planner: &mut Planner<'_>, field: Field, target: &str, parsed: &Parsed<'_>) {
     let attributes = ATTRIBUTES | parsed.set;
     if planner.facts.cgroup.unified {
         unified(planner, field, target, attributes, parsed);
     } else {
         hierarchies(planner, field, target, attributes, parsed);
     }
-    Ok(())
 }
 
 /// With a cgroup namespace of its own, cgroup2 is mounted afresh and shows the container's group as its root. Without

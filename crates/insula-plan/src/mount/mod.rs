@@ -82,7 +82,10 @@ fn one(planner: &mut Planner<'_>, index: usize, mount: &Mount<'_>) -> Result<()>
     match kind {
         "" => Err(Error::invalid(format!("{field}/type"), format!("mount {target}"), "there is no type")
             .advice("name a file system, or use the option bind or rbind")),
-        "cgroup" | "cgroup2" => cgroup::plan(planner, field, &target, &parsed),
+        "cgroup" | "cgroup2" => {
+            cgroup::plan(planner, field, &target, &parsed);
+            Ok(())
+        }
         _ => new(planner, field, mount, kind, &target, &parsed),
     }
 }
@@ -172,7 +175,8 @@ fn bind(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, target: &str
     let ids = mount_ids(planner, field, mount, parsed)?;
     let path = host_path(&planner.facts.bundle, source);
     if let Some(inside) = shown_by_earlier(planner, field, &path) {
-        return rebind(planner, field, (&inside, target), parsed, ids);
+        rebind(planner, field, (&inside, target), parsed, ids);
+        return Ok(());
     }
     let tree = TreeSource {
         path,
@@ -264,7 +268,7 @@ fn rebind(
     (source, target): (&str, &str),
     parsed: &Parsed<'_>,
     ids: Option<MountIds>,
-) -> Result<()> {
+) {
     let all_ids = u32::from(ids.as_ref().is_some_and(|ids| ids.recursive));
     let users = ids.map_or(Fd::NONE, |ids| planner.slot_for(Slot::Users(ids), field));
     let step = Step::Rebind {
@@ -289,7 +293,6 @@ fn rebind(
         };
         planner.step(Phase::Rootfs, field, step);
     }
-    Ok(())
 }
 
 /// A copied tree is a peer of the host's mounts where those are shared; it gets the container's propagation first, so

@@ -6,7 +6,7 @@
 
 mod capabilities;
 mod scheduling;
-mod tables;
+mod bits;
 
 pub use capabilities::{capability, names as capability_names};
 
@@ -61,7 +61,7 @@ pub(crate) fn exec_cpus(planner: &mut Planner<'_>, place: &'static str) -> Resul
     let list = if initial { &affinity.initial } else { &affinity.final_ };
     let Some(list) = list.as_deref().filter(|list| !list.is_empty()) else { return Ok(false) };
     let pointer = if initial { "/process/execCPUAffinity/initial" } else { "/process/execCPUAffinity/final" };
-    let mask = tables::bit_list(list, CPU_WORDS)
+    let mask = bits::bit_list(list, CPU_WORDS)
         .ok_or_else(|| Error::invalid(pointer, "set the CPU affinity", format!("{list:?} is no list of CPUs")))?;
     let phase = if initial { Phase::Stage } else { Phase::Enter };
     planner.step(phase, Field::At(pointer), Step::Affinity { cpus: text::bytes(&mask) });
@@ -162,10 +162,10 @@ fn start(planner: &mut Planner<'_>, process: &Process<'_>, sets: capabilities::S
     let hide_late = planner.plan.staged && planner.facts.euid != 0;
     let late = filter.is_some_and(|filter| !filter.uses_notify);
     let seccomp_field = Field::At("/linux/seccomp");
-    if filter.is_some_and(|filter| filter.uses_notify) {
-        if let Some(step) = seccomp.clone() {
-            planner.step(PHASE, seccomp_field, step);
-        }
+    if filter.is_some_and(|filter| filter.uses_notify)
+        && let Some(step) = seccomp.clone()
+    {
+        planner.step(PHASE, seccomp_field, step);
     }
     if nnp {
         planner.step(PHASE, Field::At("/process/noNewPrivileges"), Step::NoNewPrivs {});
@@ -274,7 +274,7 @@ pub(crate) fn single(mappings: &[insula_spec::IdMapping], own: u32) -> bool {
 fn limits(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
     for (index, limit) in process.rlimits.iter().enumerate() {
         let field = Field::Entry("/process/rlimits", index);
-        let resource = tables::resource(&limit.kind).ok_or_else(|| {
+        let resource = insula_spec::RLIMITS.number(&limit.kind).ok_or_else(|| {
             Error::invalid(format!("{field}/type"), "set a resource limit", format!("there is no limit {:?}", limit.kind.as_str()))
         })?;
         planner.step(PHASE, field, Step::Limit { resource, soft: limit.soft, hard: limit.hard });

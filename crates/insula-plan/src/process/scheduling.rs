@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Scheduler, I/O priority, memory policy, personality.
 
-use super::tables;
+use super::bits;
 use crate::compile::Planner;
 use crate::field::Field;
 use crate::namespaces::Phase;
@@ -28,11 +28,14 @@ fn unknown(pointer: &str, attempted: &'static str, name: &str) -> Error {
 fn scheduler(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
     let Some(scheduler) = &process.scheduler else { return Ok(()) };
     let attempted = "set the scheduler";
-    let policy = tables::policy(&scheduler.policy)
+    let policy = insula_spec::SCHEDULER_POLICIES
+        .number(&scheduler.policy)
         .ok_or_else(|| unknown("/process/scheduler/policy", attempted, &scheduler.policy))?;
     let mut flags = 0;
     for (index, name) in scheduler.flags.iter().enumerate() {
-        flags |= tables::scheduler_flag(name)
+        flags |= insula_spec::SCHEDULER_FLAGS
+            .number(name)
+            .map(u64::from)
             .ok_or_else(|| unknown(&format!("/process/scheduler/flags/{index}"), attempted, name))?;
     }
     let priority = u32::try_from(scheduler.priority).map_err(|_| {
@@ -55,7 +58,7 @@ fn io_priority(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
     let Some(priority) = &process.io_priority else { return Ok(()) };
     let attempted = "set the I/O priority";
     let class =
-        tables::io_class(&priority.class).ok_or_else(|| unknown("/process/ioPriority/class", attempted, &priority.class))?;
+        insula_spec::IO_PRIORITY_CLASSES.number(&priority.class).ok_or_else(|| unknown("/process/ioPriority/class", attempted, &priority.class))?;
     let level = u32::try_from(priority.priority).ok().filter(|level| *level < 8).ok_or_else(|| {
         Error::invalid("/process/ioPriority/priority", attempted, format!("{} is not between 0 and 7", priority.priority))
     })?;
@@ -67,13 +70,14 @@ fn memory_policy(planner: &mut Planner<'_>) -> Result<()> {
     let Some(policy) = &planner.spec.linux.memory_policy else { return Ok(()) };
     let attempted = "set the memory policy";
     let mut mode =
-        tables::memory_mode(&policy.mode).ok_or_else(|| unknown("/linux/memoryPolicy/mode", attempted, &policy.mode))?;
+        insula_spec::MEMORY_POLICY_MODES.number(&policy.mode).ok_or_else(|| unknown("/linux/memoryPolicy/mode", attempted, &policy.mode))?;
     for (index, name) in policy.flags.iter().enumerate() {
-        mode |= tables::memory_flag(name)
+        mode |= insula_spec::MEMORY_POLICY_FLAGS
+            .number(name)
             .ok_or_else(|| unknown(&format!("/linux/memoryPolicy/flags/{index}"), attempted, name))?;
     }
     let nodes = policy.nodes.as_deref().unwrap_or("");
-    let nodes = tables::bit_list(nodes, 16)
+    let nodes = bits::bit_list(nodes, 16)
         .ok_or_else(|| Error::invalid("/linux/memoryPolicy/nodes", attempted, format!("{nodes:?} is no list of nodes")))?;
     planner.step(PHASE, Field::At("/linux/memoryPolicy"), Step::MemoryPolicy { mode, nodes: text::bytes(&nodes) });
     Ok(())
