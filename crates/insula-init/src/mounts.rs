@@ -49,6 +49,10 @@ fn new_mount_with_mode(fstype: &CStr, options: Strings<'_>, attributes: u64, mod
             Some(at) => fsconfig_set_string(context.as_fd(), &bytes[..at], &bytes[at + 1..]),
             None => fsconfig_set_flag(context.as_fd(), option),
         };
+        if set == Err(Errno::INVAL) && bytes.starts_with(b"gid=") && fstype == c"devpts" {
+            // Not mapped in a joined user namespace, as the plan leaves it out of one whose map it knows.
+            continue;
+        }
         set.map_err(|errno| explained(Call::Fsconfig, errno, &context, bytes))?;
     }
     fsconfig_create(context.as_fd()).map_err(|errno| explained(Call::Fsconfig, errno, &context, fstype.to_bytes()))?;
@@ -170,14 +174,16 @@ impl Init {
             // CVE-2019-19921 and its kin: /proc and /sys must be directories of the image, not links into a shared volume.
             let open = OFlags::PATH | OFlags::DIRECTORY;
             match open_in(self.root(), target, open, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-                Err(Errno::NOENT) => {}
+                Err(Errno::NOENT) => drop(self.ensure_dir(target)?),
                 done => return done.of(Call::NotPlain).on(target.to_bytes()),
             }
+            // Looked at again: a neighbour may have put a link there meanwhile.
+            return open_in(self.root(), target, open, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+                .of(Call::NotPlain)
+                .on(target.to_bytes());
         }
         let dir = self.ensure_dir(target)?;
-        if flags & MOUNT_PLAIN_DIR == 0 {
-            refuse_procfs(dir.as_fd()).on(target.to_bytes())?;
-        }
+        refuse_procfs(dir.as_fd()).on(target.to_bytes())?;
         Ok(dir)
     }
 

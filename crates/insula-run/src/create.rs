@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Making a container: facts, plan, intent, launch, proof, commit.
 
+use crate::confine::Confinement;
 use crate::expect::Expectation;
 use crate::gather;
 use crate::handle::{Handle, Identity};
@@ -100,7 +101,10 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         facts.cgroup = gather::cgroup_view(&hierarchies, created, tasks, doors.clone_target().is_some() && !late);
         plan = compile(spec, &facts, &request.options)?;
     }
-    if !created.is_none() {
+    if created.is_none() {
+        // Without a cgroup a limit would be silently missing.
+        created.planned(resources)?;
+    } else {
         created.apply(resources, &devices)?;
     }
     let doors = created.open_for_join(&[])?;
@@ -326,7 +330,8 @@ pub(crate) fn start_hooks(home: &Home, spec: &Spec<'_>, record: &Record, init: &
         home: Some(home.fd()),
     };
     let env = process_env(spec);
-    let place = Place { pidfd: init.pidfd.as_fd(), kinds: kinds(&plan.wants), cwd: "", env: &env };
+    let confinement = Confinement::of(spec)?;
+    let place = Place { pidfd: init.pidfd.as_fd(), kinds: kinds(&plan.wants), cwd: "", env: &env, confinement: Some(&confinement) };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place))
 }
 
@@ -375,7 +380,7 @@ impl CreateHost<'_> {
         subject.run(&hooks.create_runtime, "createRuntime", Status::Creating, None)?;
         // The root file system lies at its path still, and is where they begin (COMPAT(runc)).
         let cwd = if matches!(self.plan.wants[Kind::MOUNT], Want::New(_)) { rootfs(self.spec, self.request.bundle) } else { String::new() };
-        let place = Place { pidfd: child.pidfd.as_fd(), kinds: kinds(&self.plan.wants), cwd: &cwd, env: &[] };
+        let place = Place { pidfd: child.pidfd.as_fd(), kinds: kinds(&self.plan.wants), cwd: &cwd, env: &[], confinement: None };
         subject.run(&hooks.create_container, "createContainer", Status::Creating, Some(place))
     }
 }
@@ -386,7 +391,7 @@ impl Host for CreateHost<'_> {
             Part::Maps => maps::write_ids(directory, child.pid, self.spec),
             Part::Offsets => maps::write_offsets(directory, &self.plan.time_offsets),
             Part::Hooks => self.hooks(child),
-            Part::Devices => Err(Error::unsupported("/linux/netDevices", "move network devices", "insula does not do this yet")),
+            Part::Devices => crate::netdevices::attach(&self.spec.linux.net_devices, directory),
         }
     }
 

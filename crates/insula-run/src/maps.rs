@@ -104,6 +104,12 @@ fn by_tool(
     if ended.success() {
         return Ok(());
     }
+    // A set-user-id program has no more rights then than who starts it.
+    let status = file::read_text(CWD, "/proc/self/status", 1 << 16, "look at the caller").unwrap_or_default();
+    if status.lines().any(|line| line.strip_prefix("NoNewPrivs:").is_some_and(|value| value.trim() == "1")) {
+        return Err(Error::unsupported(pointer, attempted, format!("{tool} refused, since the caller has no_new_privs: {}", ended.output.trim()))
+            .advice(format!("start insula without no_new_privs, or map the single id {own}")));
+    }
     let ranges: Vec<String> = mappings.iter().filter(|m| m.host_id != own).map(|m| format!("{}:{}", m.host_id, m.size)).collect();
     Err(Error::unsupported(pointer, attempted, format!("{tool} refused: {}", ended.output.trim()))
         .advice(format!("{database} needs a line for this user that covers {}", ranges.join(", "))))
