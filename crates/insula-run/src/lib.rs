@@ -12,6 +12,7 @@
 extern crate alloc;
 
 pub mod audit;
+mod confine;
 pub mod create;
 pub mod delete;
 pub mod events;
@@ -30,6 +31,8 @@ pub mod kill;
 mod launch;
 mod maps;
 mod mount_ids;
+mod netdevices;
+mod netlink;
 pub mod pause;
 pub mod outline;
 mod prepare;
