@@ -115,7 +115,8 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: u32)
             symlinkat(target.as_c_str(), to, name).of(Call::Symlink)?;
         }
         FileType::RegularFile => {
-            let source = openat(from, name, nofollow, Mode::empty()).of(Call::Open)?;
+            // Not waiting, should it be a fifo by now.
+            let source = openat(from, name, nofollow | OFlags::NONBLOCK, Mode::empty()).of(Call::Open)?;
             let create = nofollow | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
             let copy = openat(to, name, create, mode).of(Call::Open)?;
             let mut buffer = [0_u8; 16384];

@@ -58,7 +58,7 @@ impl Init {
 
     /// [`insula_steps::Step::Keyring`]: a kernel without keyrings, or a full quota, is no reason not to start.
     pub(crate) fn keyring(&self, name: &CStr) -> Outcome<()> {
-        match insula_sys::process::join_session_keyring(name) {
+        match insula_sys::process::new_session_keyring() {
             Ok(_) | Err(Errno::NOSYS) => Ok(()),
             Err(errno @ (Errno::DQUOT | Errno::PERM | Errno::ACCESS)) => {
                 self.warn(&Fault::new(Call::Keyctl, errno).on(name.to_bytes()));

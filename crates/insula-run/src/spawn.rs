@@ -2,6 +2,7 @@
 //! Programs of the host that insula runs: hooks and the id-map helpers. Each gets only what it is given, its output is
 //! bounded, and when its time is over its whole process group ends with it.
 
+use crate::confine::Confinement;
 use crate::handle::{Handle, Identity};
 use alloc::format;
 use alloc::string::String;
@@ -68,6 +69,8 @@ pub struct Place<'a> {
     pub cwd: &'a str,
     /// The environment of programs that come without one.
     pub env: &'a [String],
+    /// What the program may do; without, as much as the caller.
+    pub confinement: Option<&'a Confinement>,
 }
 
 fn failed(errno: Errno, path: &str) -> Error {
@@ -169,7 +172,8 @@ impl Program<'_> {
                     insula_sys::process::exit(status.unwrap_or(255));
                 }
             }
-            insula_sys::process::cloexec_from(3)
+            insula_sys::process::cloexec_from(3)?;
+            place.and_then(|place| place.confinement).map_or(Ok(()), Confinement::apply)
         })();
         if let Err(errno) = prepared {
             return errno;

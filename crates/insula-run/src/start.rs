@@ -79,7 +79,8 @@ fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>) -> Result<
         home: Some(home.fd()),
     };
     let env = crate::create::process_env(spec);
-    let place = Place { pidfd: init.pidfd.as_fd(), kinds, cwd: "", env: &env };
+    let confinement = crate::confine::Confinement::of(spec)?;
+    let place = Place { pidfd: init.pidfd.as_fd(), kinds, cwd: "", env: &env, confinement: Some(&confinement) };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place)).inspect_err(|_| {
         let _ = init.signal(9);
     })

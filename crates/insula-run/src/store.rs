@@ -63,6 +63,7 @@ impl Root {
             Err(Errno::NOENT) => return Ok(None),
             done => done.map_err(|e| failed(e, attempted, path))?,
         };
+        check_owner(&fd, path)?;
         Ok(Some(Self { path: String::from(path), fd }))
     }
 
@@ -80,7 +81,11 @@ impl Root {
             }
             Err(errno) => return Err(failed(errno, "make the container's state directory", &path)),
         }
-        let home = self.home(id)?.ok_or_else(|| failed(Errno::NOENT, "open the container's state directory", &path))?;
+        let opened = self.home(id).inspect_err(|_| {
+            // Ours, and empty: no descriptor was left to open it with.
+            let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
+        })?;
+        let home = opened.ok_or_else(|| failed(Errno::NOENT, "open the container's state directory", &path))?;
         home.lock()?;
         Ok(home)
     }
@@ -118,6 +123,21 @@ impl Root {
         ids.sort();
         Ok(ids)
     }
+}
+
+/// Whoever can write to the directory of states decides which processes are signalled and which cgroups are removed.
+fn check_owner(fd: &OwnedFd, path: &str) -> Result<()> {
+    let attempted = "use the state directory";
+    let stat = rustix::fs::fstat(fd).map_err(|e| failed(e, attempted, path))?;
+    let own = rustix::process::geteuid().as_raw();
+    let reason = if stat.st_uid != own && stat.st_uid != 0 {
+        format!("it belongs to user {}", stat.st_uid)
+    } else if stat.st_mode & 0o002 != 0 {
+        String::from("everybody may write to it")
+    } else {
+        return Ok(());
+    };
+    Err(Error::state(attempted, reason).object(path).advice("choose a directory that only you can change, with --root"))
 }
 
 /// The error for an id that is taken, in runc's words.

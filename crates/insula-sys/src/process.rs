@@ -309,10 +309,11 @@ pub fn funlock(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     unsafe { syscall(number::FLOCK, [fd.as_raw_fd() as usize, 8, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a fresh session keyring named `name`.
-pub fn join_session_keyring(name: &CStr) -> Result<i32, Errno> {
-    // SAFETY: the name outlives the call.
-    unsafe { syscall(number::KEYCTL, [1, name.as_ptr() as usize, 0, 0, 0, 0]) }.map(|r| r as i32)
+/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a fresh session keyring. Without a name, because by a name the call joins one
+/// that somebody else has prepared.
+pub fn new_session_keyring() -> Result<i32, Errno> {
+    // SAFETY: no memory is passed.
+    unsafe { syscall(number::KEYCTL, [1, 0, 0, 0, 0, 0]) }.map(|r| r as i32)
 }
 
 /// keyctl(2) KEYCTL_DESCRIBE permissions are not needed; KEYCTL_SETPERM gives the keyring `permissions`.
