@@ -30,7 +30,7 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("insula --debug run --detach --ke", &["--keep"], &["--detach"]),
     ("insula completion ", &["bash", "zsh", "fish"], &["web1"]),
     ("insula ns gr", &["graph"], &["tree"]),
-    ("insula help chec", &["checkpoint"], &["create"]),
+    ("insula help comp", &["completion"], &["create"]),
     ("insula update --kernel", &[], &["--kernel-memory"]),
 ];
 
