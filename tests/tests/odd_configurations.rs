@@ -95,28 +95,41 @@ fn lines(count: u32) -> Value {
 #[test]
 fn paths() {
     try_all(&[
-        ("1 wrong kind", |_, d, b| join(b, "network", d.plain.path("uts")), Refused(&["uts namespace, not network", "/path"])),
+        (
+            "1 wrong kind",
+            |_, d, b| join(b, "network", d.plain.path("uts")),
+            Refused(&["uts namespace, not network", "/path"]),
+        ),
         ("2 missing", |_, _, b| join(b, "network", "/nosuch"), Refused(&["/nosuch", "/linux/namespaces/"])),
-        ("3 process 0", |_, _, b| join(b, "network", "/proc/0/ns/net"), Refused(&["was not running when the config was made"])),
+        (
+            "3 process 0",
+            |_, _, b| join(b, "network", "/proc/0/ns/net"),
+            Refused(&["was not running when the config was made"]),
+        ),
         ("4 file", |l, _, b| join(b, "network", l.write("file", "")), Refused(&["plain file", "bound there is gone"])),
         ("5 directory", |_, _, b| join(b, "network", "/etc"), Refused(&["directory"])),
         ("6 relative", |_, _, b| join(b, "network", "proc/self/ns/net"), Refused(&["absolute"])),
         // COMPAT(runc): as if there were none.
         ("7 empty", |_, _, b| join(b, "network", ""), Runs),
-        ("8 the same type twice", |_, _, b| done(b.push("/linux/namespaces", json!({"type": "pid"}))), Refused(&["twice"])),
+        (
+            "8 the same type twice",
+            |_, _, b| done(b.push("/linux/namespaces", json!({"type": "pid"}))),
+            Refused(&["twice"]),
+        ),
         (
             "9 new and joined",
-            |_, d, b| done(b.push("/linux/namespaces", json!({"type": "network", "path": d.plain.path("network").display().to_string()}))),
+            |_, d, b| {
+                done(b.push(
+                    "/linux/namespaces",
+                    json!({"type": "network", "path": d.plain.path("network").display().to_string()}),
+                ))
+            },
             Refused(&["twice"]),
         ),
         ("10 unknown type", |_, _, b| done(b.push("/linux/namespaces", json!({"type": "bogus"}))), Refused(&["bogus"])),
         ("11 short name", |_, _, b| done(b.push("/linux/namespaces", json!({"type": "net"}))), Refused(&["network"])),
         ("44 own network by path", |_, _, b| join(b, "network", "/proc/self/ns/net"), Runs),
-        (
-            "45 own user namespace by path",
-            |_, _, b| join(b, "user", "/proc/self/ns/user"),
-            Runs,
-        ),
+        ("45 own user namespace by path", |_, _, b| join(b, "user", "/proc/self/ns/user"), Runs),
         (
             "46 dead pid namespace",
             |l, _, b| {
@@ -249,17 +262,23 @@ fn fields_that_would_reach_others() {
         ),
         (
             "32 out of range",
-            |_, _, b| done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": -9_000_000_000_i64}}))),
+            |_, _, b| {
+                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": -9_000_000_000_i64}})))
+            },
             Refused(&["/linux/timeOffsets/monotonic"]),
         ),
         (
             "33 nanoseconds",
-            |_, _, b| done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"nanosecs": 1_000_000_000}}))),
+            |_, _, b| {
+                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"nanosecs": 1_000_000_000}})))
+            },
             Refused(&["/linux/timeOffsets/monotonic"]),
         ),
         (
             "34 offsets",
-            |_, _, b| done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": 5, "nanosecs": 7}}))),
+            |_, _, b| {
+                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": 5, "nanosecs": 7}})))
+            },
             Runs,
         ),
         (
@@ -339,7 +358,12 @@ fn user_namespaces() {
         ),
         (
             "40 overlap",
-            |_, _, b| done(b.user_namespace().push("/linux/uidMappings", json!({"containerID": 5, "hostID": 900_000, "size": 1}))),
+            |_, _, b| {
+                done(
+                    b.user_namespace()
+                        .push("/linux/uidMappings", json!({"containerID": 5, "hostID": 900_000, "size": 1})),
+                )
+            },
             Refused(&["/linux/uidMappings/1"]),
         ),
         (
@@ -349,7 +373,16 @@ fn user_namespaces() {
         ),
         (
             "42 a map of more than a page",
-            |_, _, b| done(b.user_namespace().set("/linux/uidMappings", (0..300_u32).map(|n| json!({"containerID": 10 * n, "hostID": 1_000_000_000 + n, "size": 1})).collect())),
+            |_, _, b| {
+                done(
+                    b.user_namespace().set(
+                        "/linux/uidMappings",
+                        (0..300_u32)
+                            .map(|n| json!({"containerID": 10 * n, "hostID": 1_000_000_000 + n, "size": 1}))
+                            .collect(),
+                    ),
+                )
+            },
             Refused(&["/linux/uidMappings", "4096"]),
         ),
         ("42 341 lines", |_, _, b| done(b.user_namespace().set("/linux/uidMappings", lines(341))), Refused(&["340"])),
@@ -364,14 +397,12 @@ fn user_namespaces() {
             |_, _, b| done(b.user_namespace().set("/process/user/additionalGids", json!([70_000]))),
             Refused(&["/process/user/additionalGids/0"]),
         ),
-        (
-            "65 host name of the host's uts",
-            |_, _, b| done(b.user_namespace().inherit("uts")),
-            Refused(&["/hostname"]),
-        ),
+        ("65 host name of the host's uts", |_, _, b| done(b.user_namespace().inherit("uts")), Refused(&["/hostname"])),
         (
             "78 offsets",
-            |_, _, b| done(b.user_namespace().namespace("time").set("/linux/timeOffsets", json!({"boottime": {"secs": 9}}))),
+            |_, _, b| {
+                done(b.user_namespace().namespace("time").set("/linux/timeOffsets", json!({"boottime": {"secs": 9}})))
+            },
             Runs,
         ),
     ]);
@@ -389,7 +420,11 @@ fn ownership() {
             },
             Runs,
         ),
-        ("60 new user, network of others", |_, d, b| join(b.user_namespace(), "network", d.plain.path("network")), Runs),
+        (
+            "60 new user, network of others",
+            |_, d, b| join(b.user_namespace(), "network", d.plain.path("network")),
+            Runs,
+        ),
         ("61 new user, pid of others", |_, d, b| join(b.user_namespace(), "pid", d.plain.path("pid")), Runs),
         ("62 new user, ipc of others", |_, d, b| join(b.user_namespace(), "ipc", d.plain.path("ipc")), Runs),
         ("63 new user, cgroup of others", |_, d, b| join(b.user_namespace(), "cgroup", d.plain.path("cgroup")), Runs),
@@ -476,7 +511,14 @@ fn ordinary_user(lab: &Lab, range: bool) -> u32 {
     for (name, text) in [("passwd", passwd.as_str()), ("subuid", ranges), ("subgid", ranges)] {
         let file = lab.write(name, text);
         let none: Option<&str> = None;
-        nix::mount::mount(Some(&file), &PathBuf::from(format!("/etc/{name}")), none, nix::mount::MsFlags::MS_BIND, none).expect("cover a file of /etc");
+        nix::mount::mount(
+            Some(&file),
+            &PathBuf::from(format!("/etc/{name}")),
+            none,
+            nix::mount::MsFlags::MS_BIND,
+            none,
+        )
+        .expect("cover a file of /etc");
     }
     uid
 }
@@ -513,7 +555,18 @@ impl<'l> Rootless<'l> {
 
     fn run(&self, bundle: &Bundle, before: &[&str], words: &[&str]) -> insula_tests::Output {
         let ids = [format!("--reuid={}", self.uid), format!("--regid={}", self.uid), "--clear-groups".into()];
-        self.lab.command("setpriv").args(before).args(ids).arg(insula_tests::runtime()).arg("--root").arg(&self.root).args(words).arg("--bundle").arg(bundle.path()).arg(self.lab.fresh_id()).run()
+        self.lab
+            .command("setpriv")
+            .args(before)
+            .args(ids)
+            .arg(insula_tests::runtime())
+            .arg("--root")
+            .arg(&self.root)
+            .args(words)
+            .arg("--bundle")
+            .arg(bundle.path())
+            .arg(self.lab.fresh_id())
+            .run()
     }
 }
 
@@ -526,7 +579,11 @@ impl Drop for Rootless<'_> {
 }
 
 fn has(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 #[test]
@@ -535,7 +592,7 @@ fn an_ordinary_user_with_a_single_id() {
         insula_tests::skip!("this is where peers differ");
     }
     let lab = Lab::new();
-    let user = Rootless::new(&lab, false);
+    let user = Rootless::new(&lab);
     let mut bundle = user.bundle();
     bundle.shell("id -u; cat /proc/self/uid_map | tr -s ' '; cat /proc/self/setgroups");
     let output = user.run(&bundle, &[], &["run"]);
@@ -597,7 +654,7 @@ fn a_pod_of_an_ordinary_user() {
         insula_tests::skip!("this is where peers differ");
     }
     let lab = Lab::new();
-    let user = Rootless::new(&lab, false);
+    let user = Rootless::new(&lab);
     let mut bundle = user.bundle();
     bundle.args(&["sleep", "60"]);
     user.run(&bundle, &[], &["run", "--detach"]).assert_code(0);
@@ -625,5 +682,79 @@ fn a_pod_of_an_ordinary_user() {
     let alone = user.run(&member, &[], &["run", "--network", &target]);
     alone.fails_with(&["is owned by user:[", "join the user namespace"]);
     let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.uid), "--clear-groups".into()];
-    lab.command("setpriv").args(ids).arg(insula_tests::runtime()).arg("--root").arg(&user.root).args(["delete", "--force", &id]).ok();
+    lab.command("setpriv")
+        .args(ids)
+        .arg(insula_tests::runtime())
+        .arg("--root")
+        .arg(&user.root)
+        .args(["delete", "--force", &id])
+        .ok();
+}
+
+/// Lets the container start containers itself.
+fn nest(bundle: &mut Bundle) {
+    let all: Vec<Value> = [
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_ADMIN",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_ADMIN",
+        "SYS_CHROOT",
+        "SYS_PTRACE",
+    ]
+    .iter()
+    .map(|name| json!(format!("CAP_{name}")))
+    .collect();
+    for set in ["bounding", "effective", "permitted"] {
+        bundle.set(&format!("/process/capabilities/{set}"), json!(all));
+    }
+    without_mask(bundle);
+    bundle.tmpfs("/run", &["mode=755"]).namespace("cgroup");
+}
+
+fn without_mask(bundle: &mut Bundle) {
+    bundle
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]))
+        .set("/root/readonly", json!(false));
+    let cgroup = bundle.document()["mounts"].as_array().unwrap().iter().position(|mount| mount["type"] == "cgroup");
+    if let Some(index) = cgroup {
+        bundle.set(&format!("/mounts/{index}/options"), json!(["nosuid", "noexec", "nodev", "rw"]));
+    }
+}
+
+#[test]
+fn insula_in_insula_in_insula() {
+    if !is_insula() {
+        insula_tests::skip!("what runs inside is insula");
+    }
+    let lab = Lab::new();
+    let mut inner = lab.bundle();
+    inner
+        .shell("echo depth three, process $$, $(hostname); readlink /proc/self/ns/pid")
+        .set("/hostname", json!("three"));
+    nest(&mut inner);
+    let mut middle = lab.bundle();
+    nest(&mut middle);
+    middle.args(&["/insula", "--root", "/run/insula", "run", "--bundle", "/inner", "three"]);
+    let mut outer = lab.bundle();
+    nest(&mut outer);
+    outer.args(&["/insula", "--root", "/run/insula", "run", "--bundle", "/middle", "two"]);
+    let put = |of: &Bundle, into: &Bundle, name: &str| {
+        let document = of.document().to_string();
+        fs::write(of.path().join("config.json"), document).unwrap();
+        fs::copy(insula_tests::runtime(), into.rootfs().join("insula")).unwrap();
+        lab.command("cp").arg("-a").arg(of.path()).arg(into.rootfs().join(name)).ok();
+    };
+    put(&inner, &middle, "inner");
+    put(&middle, &outer, "middle");
+    let said = lab.output_of(&outer);
+    assert!(said.contains("depth three, process 1, three"), "{said}");
 }

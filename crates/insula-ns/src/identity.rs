@@ -7,10 +7,12 @@ use core::fmt;
 
 use insula_error::{Error, Result};
 use insula_sys::nsfs;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::path::Arg;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::kind::{Kind, PerKind};
 
@@ -190,9 +192,21 @@ pub fn owner_uid(ns: BorrowedFd<'_>) -> Result<u32> {
 /// `None` if the kernel (before 6.11) cannot say.
 pub fn pid_namespace_alive(ns: BorrowedFd<'_>) -> Option<bool> {
     match nsfs::get_pid_from_pidns(ns, 1) {
-        Ok(_) => Some(true),
+        Ok(pid) => Some(!has_ended(pid)),
         Err(Errno::SRCH) => Some(false),
         Err(_) => None,
+    }
+}
+
+/// Whether process `pid` has ended, be it reaped or not; false if it cannot be seen from here.
+fn has_ended(pid: i32) -> bool {
+    let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else { return false };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => {
+            let mut polled = [PollFd::new(&process, PollFlags::IN)];
+            matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1))
+        }
+        Err(errno) => errno == Errno::SRCH,
     }
 }
 

@@ -17,12 +17,17 @@ pub(crate) fn inside(plan: &mut Plan) -> Result<()> {
     for (index, (slot, field)) in plan.slots.iter().enumerate() {
         if let Slot::Tree(source) = slot {
             if source.ids.is_some() {
-                return Err(Error::unsupported(format!("{field}"), "map the ids of a mount", "an ordinary user may not do so"));
+                return Err(Error::unsupported(
+                    format!("{field}"),
+                    "map the ids of a mount",
+                    "an ordinary user may not do so",
+                ));
             }
             detach(&mut steps, Fd(index as u32), source, *field);
         }
     }
-    let first = plan.steps.iter().position(|planned| planned.phase == Phase::Rootfs).map_or(plan.steps.len(), |at| at + 1);
+    let first =
+        plan.steps.iter().position(|planned| planned.phase == Phase::Rootfs).map_or(plan.steps.len(), |at| at + 1);
     plan.steps.splice(first..first, steps);
     plan.trees_inside = true;
     Ok(())

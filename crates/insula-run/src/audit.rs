@@ -99,7 +99,13 @@ impl<'r> Audit<'r> {
             },
         };
         let status = if pid == 0 { Status::Stopped } else { status };
-        Ok(Verdict { id: record.id.clone(), status: status.name(), pid, holds: findings.0.is_empty(), findings: findings.0 })
+        Ok(Verdict {
+            id: record.id.clone(),
+            status: status.name(),
+            pid,
+            holds: findings.0.is_empty(),
+            findings: findings.0,
+        })
     }
 
     fn running(&mut self, record: &Record, init: &Handle, status: Status, findings: &mut Findings) -> Result<()> {
@@ -153,7 +159,10 @@ impl Root {
     fn joiners(&self, owner: &Record, held: &Held) -> Vec<Vec<String>> {
         let ids = self.ids().unwrap_or_default().into_iter().filter(|id| *id != owner.id);
         let records = ids.filter_map(|id| self.home(&id).ok().flatten()?.record().ok().flatten());
-        records.filter(|other| other.held(Kind::PID).is_some_and(|other| other.same(held))).map(|other| other.cgroup).collect()
+        records
+            .filter(|other| other.held(Kind::PID).is_some_and(|other| other.same(held)))
+            .map(|other| other.cgroup)
+            .collect()
     }
 }
 
@@ -163,7 +172,8 @@ fn replaced(record: &Record, findings: &mut Findings) {
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
         .is_some_and(|pidfd| !Handle { pid: record.init.pid, pidfd }.has_ended());
     if another {
-        let name = file::read_text(CWD, &format!("/proc/{}/comm", record.init.pid), 4096, ATTEMPTED).unwrap_or_default();
+        let name =
+            file::read_text(CWD, &format!("/proc/{}/comm", record.init.pid), 4096, ATTEMPTED).unwrap_or_default();
         findings.add(
             "init",
             format!("process {} is the container's first", record.init.pid),
@@ -219,7 +229,12 @@ pub(crate) fn shown_map(map: &[[u32; 3]]) -> String {
 }
 
 /// Capabilities, seccomp and no_new_privs from /proc/\<pid\>/status.
-fn privileges(expectation: &Expectation, status: Status, process: BorrowedFd<'_>, findings: &mut Findings) -> Result<()> {
+fn privileges(
+    expectation: &Expectation,
+    status: Status,
+    process: BorrowedFd<'_>,
+    findings: &mut Findings,
+) -> Result<()> {
     if !expectation.process {
         return Ok(());
     }
@@ -229,7 +244,11 @@ fn privileges(expectation: &Expectation, status: Status, process: BorrowedFd<'_>
     let mut beyond = |what: &str, name: &str, allowed: u64| {
         let extra = set(name) & !allowed;
         if extra != 0 {
-            findings.add("capabilities", format!("{what} set without {}", capabilities(extra)), format!("{name} {:016x}", set(name)));
+            findings.add(
+                "capabilities",
+                format!("{what} set without {}", capabilities(extra)),
+                format!("{name} {:016x}", set(name)),
+            );
         }
     };
     beyond("bounding", "CapBnd:", expectation.bounding);
@@ -281,7 +300,8 @@ fn cgroup(record: &Record, pid: i32, process: BorrowedFd<'_>, findings: &mut Fin
     let text = file::read_text(process, "cgroup", LARGEST, ATTEMPTED)?;
     let moved = record.cgroup.iter().find(|line| !is_inside(core::slice::from_ref(*line), &text));
     // Where the hierarchy is mounted from below its root the paths differ; the list of members tells.
-    let Some(line) = moved.filter(|_| !status::group(record).and_then(|g| g.pids(true)).is_ok_and(|pids| pids.contains(&pid)))
+    let Some(line) =
+        moved.filter(|_| !status::group(record).and_then(|g| g.pids(true)).is_ok_and(|pids| pids.contains(&pid)))
     else {
         return Ok(());
     };
@@ -305,7 +325,9 @@ fn is_inside(record: &[String], text: &str) -> bool {
     record.iter().any(|line| {
         let mut parts = line.splitn(3, ':');
         let (Some(list), Some(path)) = (parts.next(), parts.nth(1)) else { return false };
-        path_in(text, list).and_then(|is| is.strip_prefix(path)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path_in(text, list)
+            .and_then(|is| is.strip_prefix(path))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
 
@@ -315,7 +337,8 @@ fn shown_cgroup(text: &str) -> &str {
 
 /// All processes by their pid namespace.
 fn by_pid_namespace() -> Result<BTreeMap<u64, Vec<i32>>> {
-    let failed = |e: rustix::io::Errno| insula_error::Error::kernel(e.raw_os_error(), "look at all processes").object("/proc");
+    let failed =
+        |e: rustix::io::Errno| insula_error::Error::kernel(e.raw_os_error(), "look at all processes").object("/proc");
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc: OwnedFd = openat(CWD, "/proc", flags, Mode::empty()).map_err(failed)?;
     let mut members: BTreeMap<u64, Vec<i32>> = BTreeMap::new();
@@ -331,9 +354,10 @@ fn by_pid_namespace() -> Result<BTreeMap<u64, Vec<i32>>> {
 
 /// Whether process `pid` is (still) in the pid namespace: its number may be another's by now.
 fn still_in(pid: i32, held: &Held) -> bool {
-    insula_ns::identity::all_of_process(pid).ok().and_then(|all| all[Kind::PID]).is_some_and(|is: Identity| {
-        (is.dev, is.ino) == (held.dev, held.ino)
-    })
+    insula_ns::identity::all_of_process(pid)
+        .ok()
+        .and_then(|all| all[Kind::PID])
+        .is_some_and(|is: Identity| (is.dev, is.ino) == (held.dev, held.ino))
 }
 
 #[cfg(test)]

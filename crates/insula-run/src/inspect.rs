@@ -82,7 +82,8 @@ const LARGEST: usize = 16 << 20;
 /// # Errors
 /// `Kernel` if the caller may not look into the process.
 pub fn inspect(record: &Record, init: &Handle, status: &'static str, survey: &Survey) -> Result<Inspection> {
-    let directory = file::open_dir(CWD, &format!("/proc/{}", init.pid)).map_err(|e| Error::kernel(e.raw_os_error(), ATTEMPTED))?;
+    let directory =
+        file::open_dir(CWD, &format!("/proc/{}", init.pid)).map_err(|e| Error::kernel(e.raw_os_error(), ATTEMPTED))?;
     let process = directory.as_fd();
     let text = |name: &str| file::read_text(process, name, LARGEST, ATTEMPTED);
     let map = |name: &str| Ok::<_, Error>(text(name)?.lines().filter_map(line_of_map).collect::<Vec<_>>());
@@ -133,7 +134,10 @@ fn entries(record: &Record, process: BorrowedFd<'_>, survey: &Survey, id: &str) 
             owner: seen.and_then(|entry| entry.owner).map(|owner| owner.to_string()),
             parent: seen.and_then(|entry| entry.parent).map(|parent| parent.to_string()),
             processes: seen.map_or(0, |entry| entry.pids.len()),
-            shared_with: others.filter_map(|index| survey.containers.get(*index)).map(|c| c.label().to_string()).collect(),
+            shared_with: others
+                .filter_map(|index| survey.containers.get(*index))
+                .map(|c| c.label().to_string())
+                .collect(),
             host: own[kind].is_some_and(|own| own.same_object(&is)),
             detail: String::new(),
         });
@@ -152,7 +156,10 @@ impl Inspection {
                 some => format!("interfaces {}", some.join(" ")),
             },
             "mount" => format!("{} mounts", self.mounts),
-            "uts" => self.hostname.as_ref().map_or_else(|| String::from("a name of its own"), |name| format!("host name {name}")),
+            "uts" => self
+                .hostname
+                .as_ref()
+                .map_or_else(|| String::from("a name of its own"), |name| format!("host name {name}")),
             "ipc" => String::from("queues, semaphores and shared memory of its own"),
             "cgroup" => {
                 let path = self.cgroups.iter().map(|(_, path)| path.as_str()).find(|path| *path != "/").unwrap_or("/");
@@ -160,10 +167,14 @@ impl Inspection {
             }
             _ if self.time_offsets.is_empty() => String::from("clocks without an offset"),
             _ => {
-                let offsets: Vec<String> = self.time_offsets.iter().map(|(clock, s, ns)| {
-                    let fraction = if *ns == 0 { String::new() } else { format!(".{ns:09}") };
-                    format!("{clock} {s:+}{fraction} s")
-                }).collect();
+                let offsets: Vec<String> = self
+                    .time_offsets
+                    .iter()
+                    .map(|(clock, s, ns)| {
+                        let fraction = if *ns == 0 { String::new() } else { format!(".{ns:09}") };
+                        format!("{clock} {s:+}{fraction} s")
+                    })
+                    .collect();
                 offsets.join(", ")
             }
         }

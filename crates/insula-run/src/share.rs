@@ -124,12 +124,16 @@ fn of_container(root: Option<&Root>, id: &str, kind: Kind) -> Result<OwnedFd> {
         "created" => {}
         "inherited" => {
             let option = kind.namespace().option.unwrap_or(kind.namespace().spec_name);
-            return Err(refuse(format!("it has none of its own and uses its creator's, {kind_text}", kind_text = text(kind, held)))
-                .advice(format!("use --{option} host")));
+            return Err(refuse(format!(
+                "it has none of its own and uses its creator's, {kind_text}",
+                kind_text = text(kind, held)
+            ))
+            .advice(format!("use --{option} host")));
         }
         _ => return Err(shared_one(root, &record, kind, held, refuse)),
     }
-    let init = record.init().ok_or_else(|| refuse(String::from("it has stopped, or its first process is another one now")))?;
+    let init =
+        record.init().ok_or_else(|| refuse(String::from("it has stopped, or its first process is another one now")))?;
     let fd = namespace_of(&init, kind).map_err(|errno| {
         let error = Error::kernel(errno.raw_os_error(), attempted()).object(format!("process {}", init.pid));
         match errno {
@@ -162,7 +166,13 @@ pub(crate) fn namespace_of(handle: &Handle, kind: Kind) -> core::result::Result<
 }
 
 /// The container shares the kind itself: says with whom.
-fn shared_one(root: Option<&Root>, record: &Record, kind: Kind, held: &Held, refuse: impl Fn(String) -> Error) -> Error {
+fn shared_one(
+    root: Option<&Root>,
+    record: &Record,
+    kind: Kind,
+    held: &Held,
+    refuse: impl Fn(String) -> Error,
+) -> Error {
     let option = kind.namespace().option.unwrap_or(kind.namespace().spec_name);
     let what = text(kind, held);
     match root.and_then(|root| maker(root, record, kind, held)) {
@@ -177,7 +187,9 @@ fn shared_one(root: Option<&Root>, record: &Record, kind: Kind, held: &Held, ref
 fn maker(root: &Root, sharer: &Record, kind: Kind, held: &Held) -> Option<String> {
     root.ids().ok()?.into_iter().filter(|id| *id != sharer.id).find(|id| {
         let record = root.home(id).ok().flatten().and_then(|home| home.record().ok().flatten());
-        record.and_then(|record| record.held(kind).cloned()).is_some_and(|other| other.how == "created" && other.same(held))
+        record
+            .and_then(|record| record.held(kind).cloned())
+            .is_some_and(|other| other.how == "created" && other.same(held))
     })
 }
 
@@ -205,7 +217,8 @@ mod tests {
     #[test]
     fn private_takes_the_path_away_or_adds_an_entry() {
         let mut spec = spec();
-        let applied = apply(&mut spec, &[(Kind::NETWORK, Choice::Private), (Kind::TIME, Choice::Private)], None).unwrap();
+        let applied =
+            apply(&mut spec, &[(Kind::NETWORK, Choice::Private), (Kind::TIME, Choice::Private)], None).unwrap();
         assert!(applied.left_out.is_empty());
         let of = |kind: &str| entries(&spec).into_iter().find(|(name, _)| name == kind);
         assert_eq!(of("network"), Some(("network".into(), None)));

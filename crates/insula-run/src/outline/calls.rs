@@ -12,8 +12,10 @@ use insula_steps::{Fd, Step};
 
 /// `CLONE_NEWNS|CLONE_NEWPID`
 pub(super) fn kinds(flags: u64) -> String {
-    let names: Vec<String> =
-        Kind::all().filter(|kind| flags & kind.namespace().clone_flag != 0).map(|kind| clone_name(kind).to_string()).collect();
+    let names: Vec<String> = Kind::all()
+        .filter(|kind| flags & kind.namespace().clone_flag != 0)
+        .map(|kind| clone_name(kind).to_string())
+        .collect();
     names.join("|")
 }
 
@@ -80,7 +82,9 @@ pub(super) fn of(step: &Step<'_>) -> (Vec<String>, bool) {
             calls
         }
         Step::Detach { path, .. } => Vec::from([format!("open_tree({})", quoted(path))]),
-        Step::Root { at, .. } => Vec::from([format!("move_mount({})", if at.is_empty() { "/".into() } else { quoted(at) })]),
+        Step::Root { at, .. } => {
+            Vec::from([format!("move_mount({})", if at.is_empty() { "/".into() } else { quoted(at) })])
+        }
         Step::Device { bind, .. } if bind.is_some() => list(&["move_mount"]),
         Step::Device { .. } => list(&["mknodat"]),
         Step::Mask { .. } => list(&["fsopen", "fsmount", "open_tree", "move_mount"]),

@@ -82,13 +82,21 @@ pub struct Action {
 ///
 /// # Errors
 /// Those of `create`, as far as they show before anything is made.
-pub fn outline(spec: &Spec<'_>, config: &[u8], request: &Request<'_>, root: Option<&Root>, log: &dyn Log) -> Result<Outline> {
+pub fn outline(
+    spec: &Spec<'_>,
+    config: &[u8],
+    request: &Request<'_>,
+    root: Option<&Root>,
+    log: &dyn Log,
+) -> Result<Outline> {
     let mut notes = Vec::new();
     let user = rustix::process::geteuid().as_raw();
     let has_user = spec.linux.namespaces.iter().any(|entry| entry.kind == "user");
     let as_root = user != 0 && !has_user;
     if as_root {
-        notes.push(format!("planned as for root: user {user} could not do this without a user namespace in the document"));
+        notes.push(format!(
+            "planned as for root: user {user} could not do this without a user namespace in the document"
+        ));
     }
     let draft = draft(spec, request, as_root)?;
     let mut outline = Outline {
@@ -156,7 +164,14 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn add(&mut self, phase: &'static str, by: &'static str, purpose: impl Into<String>, calls: Vec<String>, field: Option<String>) {
+    fn add(
+        &mut self,
+        phase: &'static str,
+        by: &'static str,
+        purpose: impl Into<String>,
+        calls: Vec<String>,
+        field: Option<String>,
+    ) {
         self.steps.push(Action { phase, by, purpose: purpose.into(), calls, field, conditional: false });
     }
 
@@ -172,7 +187,13 @@ impl Writer<'_> {
             if let Slot::Namespace(kind) = slot {
                 let identity = self.draft.facts.joins[*kind].map(|fact| fact.identity.to_string()).unwrap_or_default();
                 let field = pointer(*field).or_else(|| self.entry(*kind));
-                self.add(phase, "runtime", format!("open the {kind} namespace {identity} and check it"), Vec::from([String::from("openat")]), field);
+                self.add(
+                    phase,
+                    "runtime",
+                    format!("open the {kind} namespace {identity} and check it"),
+                    Vec::from([String::from("openat")]),
+                    field,
+                );
             }
         }
         self.runtime(phase, "claim the id and write down what is about to exist", &["mkdirat"], None);
@@ -180,7 +201,8 @@ impl Writer<'_> {
             self.runtime(phase, "make the fifo that start will write to", &["mknodat"], None);
         }
         for (controllers, path) in self.draft.group.paths() {
-            let purpose = format!("make the cgroup {path} ({})", if controllers.is_empty() { "version 2" } else { controllers });
+            let purpose =
+                format!("make the cgroup {path} ({})", if controllers.is_empty() { "version 2" } else { controllers });
             self.steps.push(Action {
                 phase,
                 by: "runtime",
@@ -194,7 +216,13 @@ impl Writer<'_> {
         if !self.draft.group.is_none() {
             let resources = self.spec.linux.resources.as_ref().unwrap_or(&none);
             for (path, value, field) in self.draft.group.planned(resources)? {
-                self.add(phase, "runtime", format!("set {path} to {value}"), Vec::from([format!("write({path})")]), Some(field));
+                self.add(
+                    phase,
+                    "runtime",
+                    format!("set {path} to {value}"),
+                    Vec::from([format!("write({path})")]),
+                    Some(field),
+                );
             }
             let purpose = format!("limit access to devices with {} rules", self.draft.devices.len());
             self.runtime(phase, purpose, &["write or bpf"], Some("/linux/resources/devices"));
@@ -202,7 +230,8 @@ impl Writer<'_> {
         for (slot, field) in &self.draft.plan.slots {
             match slot {
                 Slot::Early(mount) if !mount.inside => {
-                    let purpose = format!("mount {}, attached nowhere, before the user namespace is entered", mount.fstype);
+                    let purpose =
+                        format!("mount {}, attached nowhere, before the user namespace is entered", mount.fstype);
                     let mut calls = Vec::from([format!("fsopen({})", mount.fstype)]);
                     calls.extend(mount.options.iter().map(|option| format!("fsconfig({option})")));
                     calls.extend(["fsconfig(create)", "fsmount"].map(String::from));
@@ -217,7 +246,13 @@ impl Writer<'_> {
                     self.add(phase, "runtime", purpose, calls::tree(tree), pointer(*field));
                 }
                 Slot::Directory(path) => {
-                    self.add(phase, "runtime", format!("open {path}"), Vec::from([String::from("openat")]), pointer(*field));
+                    self.add(
+                        phase,
+                        "runtime",
+                        format!("open {path}"),
+                        Vec::from([String::from("openat")]),
+                        pointer(*field),
+                    );
                 }
                 _ => {}
             }
@@ -241,7 +276,12 @@ impl Writer<'_> {
         let field = (plan.clone_flags != 0).then(|| String::from("/linux/namespaces"));
         self.add("launch", "runtime", who, Vec::from([call]), field);
         if let Some(value) = plan.oom_score_adj {
-            self.runtime("launch", format!("set oom_score_adj to {value}"), &["write(oom_score_adj)"], Some("/process/oomScoreAdj"));
+            self.runtime(
+                "launch",
+                format!("set oom_score_adj to {value}"),
+                &["write(oom_score_adj)"],
+                Some("/process/oomScoreAdj"),
+            );
         }
         if plan.mapped_first {
             self.maps("launch");
@@ -320,14 +360,25 @@ impl Writer<'_> {
     fn hooks(&mut self, phase: &'static str, name: &str, hooks: &[Hook<'_>]) {
         for (index, hook) in hooks.iter().enumerate() {
             let purpose = format!("run the {name} hook {}", hook.path.as_str());
-            self.add(phase, "runtime", purpose, Vec::from([String::from("execve")]), Some(format!("/hooks/{name}/{index}")));
+            self.add(
+                phase,
+                "runtime",
+                purpose,
+                Vec::from([String::from("execve")]),
+                Some(format!("/hooks/{name}/{index}")),
+            );
         }
     }
 
     /// Between init's last preparation and its going on.
     fn commit(&mut self) {
         let phase = "commit";
-        self.runtime(phase, "compare the eight namespaces that the kernel gave with this plan; end everything if one differs", &["fstatat"], None);
+        self.runtime(
+            phase,
+            "compare the eight namespaces that the kernel gave with this plan; end everything if one differs",
+            &["fstatat"],
+            None,
+        );
         self.runtime(phase, "write the container's record", &["renameat"], None);
         let hooks = &self.spec.hooks;
         self.hooks(phase, "startContainer", &hooks.start_container);

@@ -63,7 +63,14 @@ fn table(verdicts: &[Verdict]) -> String {
             table.row(&[verdict.id.as_str(), verdict.status, result]);
         }
         for finding in &verdict.findings {
-            table.row(&[verdict.id.as_str(), verdict.status, "differs", finding.property, &finding.expected, &finding.found]);
+            table.row(&[
+                verdict.id.as_str(),
+                verdict.status,
+                "differs",
+                finding.property,
+                &finding.expected,
+                &finding.found,
+            ]);
         }
     }
     table.render(Layout::Own { bold })
