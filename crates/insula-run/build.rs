@@ -24,8 +24,8 @@ fn main() {
         .arg(&target)
         .args(["--target", &env::var("TARGET").expect("cargo sets TARGET")])
         // What the outer build was told about the host's code is not about init; lints of init are checked on their own.
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
+        // Nothing unwinds in init, and the tables for it would be a tenth of the image.
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Cforce-unwind-tables=no")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("CARGO_BUILD_TARGET");
     let status = cargo.status().expect("cargo can be run");

@@ -64,9 +64,24 @@ impl Init {
     /// The directory at `path`, made with all that is missing above it (mode 0755).
     pub(crate) fn ensure_dir(&self, path: &CStr) -> Outcome<OwnedFd> {
         match self.resolve(path) {
-            Err(Errno::NOENT) => self.make_dirs(path),
+            Err(Errno::NOENT) => match self.make_last(path) {
+                Some(dir) => Ok(dir),
+                None => self.make_dirs(path),
+            },
             done => done.of(Call::Openat2).on(path.to_bytes()),
         }
+    }
+
+    /// The usual case: only the last directory is missing. Whatever gets in the way is left to [`Init::make_dirs`].
+    fn make_last(&self, path: &CStr) -> Option<OwnedFd> {
+        let cut = path.to_bytes().iter().rposition(|byte| *byte == b'/')?;
+        let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[cut + 1..]).ok()?;
+        if name.is_empty() || name == c"." || name == c".." {
+            return None;
+        }
+        let parent = self.resolve(as_c_str(&c_string(&path.to_bytes()[..cut.max(1)]))).ok()?;
+        mkdirat(parent, name, Mode::from_raw_mode(0o755)).ok()?;
+        self.resolve(path).ok()
     }
 
     /// Walks `path` component by component, making what is missing. A link to nowhere is followed inside the root, so

@@ -31,6 +31,8 @@ struct Arena(UnsafeCell<Cursor>);
 // SAFETY: as First.
 unsafe impl Sync for Arena {}
 
+// Beside the first page of BYTES rather than behind the last: one page less of a waiting init (insula-init/link.ld).
+#[unsafe(link_section = ".bss.first")]
 #[global_allocator]
 static ARENA: Arena = Arena(UnsafeCell::new(Cursor { next: 0, end: 0 }));
 

@@ -29,8 +29,11 @@ core::arch::global_asm!(
     entry = sym entry,
 );
 
+#[unsafe(link_section = ".bss.first")]
 static ARGC: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(link_section = ".bss.first")]
 static ARGV: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
+#[unsafe(link_section = ".bss.first")]
 static ENVP: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
 
 unsafe extern "Rust" {
