@@ -94,8 +94,6 @@ refused! {
         };
     namespace_path_that_is_relative: NETWORK_PATH, ["absolute"],
         |_, bundle| join_network(bundle, "proc/self/ns/net");
-    namespace_path_that_is_empty: NETWORK_PATH, ["empty"],
-        |_, bundle| join_network(bundle, "");
     namespace_path_that_is_too_long: NETWORK_PATH, ["long"],
         |_, bundle| join_network(bundle, &format!("/{}", "x".repeat(5000)));
     namespace_path_with_nul: NETWORK_PATH, ["NUL"],
