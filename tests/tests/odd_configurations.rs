@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Odd documents, on which runc, crun and youki differ, fail late, or do harm: each runs as it says, or is refused by
-//! `plan` and `create` alike before anything is made. The numbers are those of the list in docs/namespaces.md.
+//! `plan` and `create` alike before anything is made. The numbers are those of the comparison that the list came from.
 
 use insula_tests::{Bundle, Donor, Identity, Lab, Value, identities, is_insula, json, own_identities};
 use std::fs;
@@ -122,7 +122,7 @@ fn paths() {
                 done(b.push(
                     "/linux/namespaces",
                     json!({"type": "network", "path": d.plain.path("network").display().to_string()}),
-                ))
+                ));
             },
             Refused(&["twice"]),
         ),
@@ -263,21 +263,21 @@ fn fields_that_would_reach_others() {
         (
             "32 out of range",
             |_, _, b| {
-                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": -9_000_000_000_i64}})))
+                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": -9_000_000_000_i64}})));
             },
             Refused(&["/linux/timeOffsets/monotonic"]),
         ),
         (
             "33 nanoseconds",
             |_, _, b| {
-                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"nanosecs": 1_000_000_000}})))
+                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"nanosecs": 1_000_000_000}})));
             },
             Refused(&["/linux/timeOffsets/monotonic"]),
         ),
         (
             "34 offsets",
             |_, _, b| {
-                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": 5, "nanosecs": 7}})))
+                done(b.namespace("time").set("/linux/timeOffsets", json!({"monotonic": {"secs": 5, "nanosecs": 7}})));
             },
             Runs,
         ),
@@ -362,7 +362,7 @@ fn user_namespaces() {
                 done(
                     b.user_namespace()
                         .push("/linux/uidMappings", json!({"containerID": 5, "hostID": 900_000, "size": 1})),
-                )
+                );
             },
             Refused(&["/linux/uidMappings/1"]),
         ),
@@ -381,7 +381,7 @@ fn user_namespaces() {
                             .map(|n| json!({"containerID": 10 * n, "hostID": 1_000_000_000 + n, "size": 1}))
                             .collect(),
                     ),
-                )
+                );
             },
             Refused(&["/linux/uidMappings", "4096"]),
         ),
@@ -401,7 +401,7 @@ fn user_namespaces() {
         (
             "78 offsets",
             |_, _, b| {
-                done(b.user_namespace().namespace("time").set("/linux/timeOffsets", json!({"boottime": {"secs": 9}})))
+                done(b.user_namespace().namespace("time").set("/linux/timeOffsets", json!({"boottime": {"secs": 9}})));
             },
             Runs,
         ),
@@ -592,7 +592,7 @@ fn an_ordinary_user_with_a_single_id() {
         insula_tests::skip!("this is where peers differ");
     }
     let lab = Lab::new();
-    let user = Rootless::new(&lab);
+    let user = Rootless::new(&lab, false);
     let mut bundle = user.bundle();
     bundle.shell("id -u; cat /proc/self/uid_map | tr -s ' '; cat /proc/self/setgroups");
     let output = user.run(&bundle, &[], &["run"]);
@@ -654,7 +654,7 @@ fn a_pod_of_an_ordinary_user() {
         insula_tests::skip!("this is where peers differ");
     }
     let lab = Lab::new();
-    let user = Rootless::new(&lab);
+    let user = Rootless::new(&lab, false);
     let mut bundle = user.bundle();
     bundle.args(&["sleep", "60"]);
     user.run(&bundle, &[], &["run", "--detach"]).assert_code(0);

@@ -31,13 +31,24 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     Ok(0)
 }
 
+/// How many containers are named before the others are counted.
+const NAMED: usize = 5;
+
+fn names(containers: &[String]) -> String {
+    match containers.len() {
+        0 => String::from("-"),
+        count if count > NAMED => format!("{} and {} more", containers[..NAMED].join(","), count - NAMED),
+        _ => containers.join(","),
+    }
+}
+
 fn text(inspection: &Inspection) -> String {
     let bold = output::terminal(1).is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
     let headings = ["TYPE", "HOW", "NAMESPACE", "OWNER", "PARENT", "PROCESSES", "SHARED WITH", "DETAIL"];
     let mut table = Table::new(&headings).right(5);
     for entry in &inspection.namespaces {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| String::from("-"));
-        let shared = if entry.shared_with.is_empty() { String::from("-") } else { entry.shared_with.join(",") };
+        let shared = names(&entry.shared_with);
         let detail = if entry.host { format!("the host's: {}", entry.detail) } else { entry.detail.clone() };
         table.row(&[
             entry.kind,
