@@ -120,12 +120,9 @@ impl Init {
     /// [`insula_steps::Step::Seccomp`]
     pub(crate) fn seccomp(&self, flags: u32, program: &[u8]) -> Outcome<()> {
         let listener = install_filter(program, flags).of(Call::Seccomp)?;
-        if flags & SECCOMP_NEW_LISTENER != 0 {
-            if let Some(listener) = listener {
-                self.tell_listener(listener.as_raw_fd() as u32).of(Call::Send)?;
-                drop(listener);
-
-            }
+        if let Some(listener) = listener.filter(|_| flags & SECCOMP_NEW_LISTENER != 0) {
+            self.tell_listener(listener.as_raw_fd() as u32).of(Call::Send)?;
+            drop(listener);
         }
         Ok(())
     }

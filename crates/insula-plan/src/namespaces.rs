@@ -211,7 +211,11 @@ pub(crate) fn enter(planner: &mut Planner<'_>) -> Result<()> {
     let unified = planner.facts.cgroup.task_files == 0;
     // Version 1 groups are entered by init itself, and the namespace is rooted where it then is.
     let late = if unified { 0 } else { new_flags & Kind::CGROUP.namespace().clone_flag };
-    if joins || offsets { staged(planner, new_flags, late)? } else { direct(planner, new_flags & !late) }
+    if joins || offsets {
+        staged(planner, new_flags, late)?;
+    } else {
+        direct(planner, new_flags & !late);
+    }
     let phase = Phase::Enter;
     for file in 0..planner.facts.cgroup.task_files {
         let fd = planner.slot(Slot::TaskFile(file));

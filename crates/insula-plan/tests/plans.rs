@@ -196,7 +196,7 @@ type Change = fn(&mut Spec<'static>);
 fn refusals_name_the_field() {
     let cases: &[(&str, &str, Change)] = &[
         ("/linux/namespaces/6/type", "listed twice", |s| {
-            s.linux.namespaces.push(Namespace { kind: Str::from("pid"), path: None })
+            s.linux.namespaces.push(Namespace { kind: Str::from("pid"), path: None });
         }),
         ("/linux/namespaces/6/type", "did you mean \"network\"", |s| {
             s.linux.namespaces.push(Namespace { kind: Str::from("net"), path: None });
@@ -204,7 +204,7 @@ fn refusals_name_the_field() {
         ("/hostname", "uts", |s| s.linux.namespaces.retain(|n| n.kind != "uts")),
         ("/linux/uidMappings", "user", mapped),
         ("/linux/uidMappings", "no mappings", |s| {
-            s.linux.namespaces.push(Namespace { kind: Str::from("user"), path: None })
+            s.linux.namespaces.push(Namespace { kind: Str::from("user"), path: None });
         }),
         ("/linux/timeOffsets", "time", |s| s.linux.time_offsets.insert(Str::from("monotonic"), TimeOffset::default())),
         ("/linux/sysctl/kernel.core_pattern", "whole host", |s| {
