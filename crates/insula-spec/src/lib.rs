@@ -17,6 +17,8 @@ extern crate alloc;
 #[macro_use]
 mod object;
 
+#[cfg(test)]
+mod conformance;
 mod document;
 mod example;
 mod hooks;
