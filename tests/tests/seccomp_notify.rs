@@ -36,7 +36,7 @@ fn receive(listener: &UnixListener) -> (Value, Vec<OwnedFd>) {
     let (stream, _) = eventually("a connection to the agent", || listener.accept().ok());
     stream.set_nonblocking(false).expect("make the connection blocking");
     stream.set_read_timeout(Some(patience())).expect("set a deadline");
-    let mut text = [0_u8; 65536];
+    let mut text = vec![0_u8; 65536];
     let mut buffers = [IoSliceMut::new(&mut text)];
     let mut control = cmsg_space!([RawFd; 4]);
     let message = recvmsg::<()>(stream.as_raw_fd(), &mut buffers, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)

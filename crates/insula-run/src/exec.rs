@@ -2,7 +2,7 @@
 //! `exec`: another process in the container. It is a plan like any other: join everything, be born in the cgroup, become
 //! the program.
 
-use crate::create::write_pid_file;
+use crate::create::{take_back_pid_file, write_pid_file};
 use crate::foreground;
 use crate::handle::Handle;
 use crate::handover;
@@ -75,7 +75,11 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
     let kinds = differing(&init)?;
     let group = status::group(record)?;
     let sub = SubGroup::parse(&request.cgroups)?;
-    let doors = group.open_for_join(&sub)?;
+    let doors = match group.open_for_join(&sub) {
+        // The container's init has moved on and somebody has removed the cgroup: where init is, the container is.
+        Err(e) if e.errno() == Some(Errno::NOENT.raw_os_error()) && sub.is_empty() && group.is_unified() => Doors::of_process(init.pid)?,
+        doors => doors?,
+    };
     let task = Task { init: &init, record, spec, request, kinds };
     match task.start(&doors, log) {
         // The container has enabled controllers below its own cgroup, which then takes no processes: its init's does.
@@ -139,6 +143,10 @@ impl Task<'_> {
         let made = (|| {
             oom_score(&plan, &launch)?;
             launch.until_ready(&mut host, log)?;
+            if rustix::process::geteuid().is_root() {
+                // The process may have been forked before the one in between had its value.
+                oom_score(&plan, &launch)?;
+            }
             if let Some(path) = request.pid_file {
                 write_pid_file(path, launch.child.pid)?;
             }
@@ -149,7 +157,12 @@ impl Task<'_> {
             log.debug("setns_init: about to exec");
             launch.until_executed(&mut host, log)
         })();
-        made.inspect_err(|_| launch.end())?;
+        made.inspect_err(|_| {
+            launch.end();
+            if let Some(path) = request.pid_file {
+                take_back_pid_file(path, launch.child.pid);
+            }
+        })?;
         let (child, signals) = launch.into_parts();
         Ok(Started { child, signals, console: host.console })
     }
