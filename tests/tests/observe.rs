@@ -117,8 +117,8 @@ fn verify_finds_who_entered_from_outside() {
     let container = lab.container(&sleeper(&lab)).detached();
     let pid = container.pid().to_string();
     // exec is the runtime's own door, and in the container's cgroup.
-    let exec = container.command("exec").args(["sleep", "60"]).start();
-    eventually("the exec to be seen", || container.inside("ps").contains("sleep 60").then_some(()));
+    let exec = container.command("exec").args(["sleep", "59"]).start();
+    eventually("the exec to be seen", || container.inside("ps").contains("sleep 59").then_some(()));
     assert_eq!(verify(&container), (0, vec![]));
     let intruder = lab.command("nsenter").args(["-t", &pid, "-p", "sleep", "61"]).start();
     eventually("the intruder to be found", || (verify(&container).0 == 2).then_some(()));

@@ -7,6 +7,7 @@ use crate::file;
 use crate::handle::Handle;
 use crate::record::{Held, Record, Status};
 use crate::share::namespace_of;
+use crate::spawn::now;
 use crate::status;
 use crate::store::{Home, Root};
 use alloc::collections::BTreeMap;
@@ -18,6 +19,7 @@ use insula_ns::{Identity, Kind};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, openat, statat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::{Timespec, nanosleep};
 use serde::Serialize;
 
 /// Something that is not as planned.
@@ -59,6 +61,9 @@ const ATTEMPTED: &str = "look at the container's process";
 
 /// ENOENT, ESRCH, EINVAL: what procfs says of a process that is ending.
 const ENDING: [i32; 3] = [2, 3, 22];
+
+/// How long a process may be in the pid namespace and not yet in the cgroup, in milliseconds.
+const SETTLING: i64 = 100;
 
 /// Largest file of procfs that is read: mountinfo of thousands of mounts.
 const LARGEST: usize = 16 << 20;
@@ -134,21 +139,31 @@ impl<'r> Audit<'r> {
         };
         let pids = members.get(&held.ino).map(Vec::as_slice).unwrap_or_default();
         let mut others: Option<Vec<Vec<String>>> = None;
-        for pid in pids.iter().copied().filter(|pid| *pid != init) {
+        let mut outside = |pid: i32| -> Option<String> {
             // One that ended meanwhile is nobody's concern.
-            let Ok(text) = file::read_text(CWD, &format!("/proc/{pid}/cgroup"), LARGEST, ATTEMPTED) else { continue };
+            let text = file::read_text(CWD, &format!("/proc/{pid}/cgroup"), LARGEST, ATTEMPTED).ok()?;
             if is_inside(&record.cgroup, &text) {
-                continue;
+                return None;
             }
             let others = others.get_or_insert_with(|| self.root.joiners(record, held));
-            if !others.iter().any(|cgroup| is_inside(cgroup, &text)) && still_in(pid, held) {
-                let name = file::read_text(CWD, &format!("/proc/{pid}/comm"), 4096, ATTEMPTED).unwrap_or_default();
-                findings.add(
-                    "member",
-                    format!("only the container's processes in pid:[{}]", held.ino),
-                    format!("process {pid} ({}) of cgroup {}", name.trim_end(), shown_cgroup(&text)),
-                );
-            }
+            (!others.iter().any(|cgroup| is_inside(cgroup, &text)) && still_in(pid, held)).then_some(text)
+        };
+        let mut suspects: Vec<i32> = pids.iter().copied().filter(|pid| *pid != init).collect();
+        suspects.retain(|pid| outside(*pid).is_some());
+        // `exec` enters the namespaces first and the cgroup a moment later.
+        let deadline = now() + SETTLING;
+        while !suspects.is_empty() && now() < deadline {
+            let _ = nanosleep(&Timespec { tv_sec: 0, tv_nsec: 5_000_000 });
+            suspects.retain(|pid| outside(*pid).is_some());
+        }
+        for pid in suspects {
+            let Some(text) = outside(pid) else { continue };
+            let name = file::read_text(CWD, &format!("/proc/{pid}/comm"), 4096, ATTEMPTED).unwrap_or_default();
+            findings.add(
+                "member",
+                format!("only the container's processes in pid:[{}]", held.ino),
+                format!("process {pid} ({}) of cgroup {}", name.trim_end(), shown_cgroup(&text)),
+            );
         }
         Ok(())
     }

@@ -353,7 +353,14 @@ impl Writer<'_> {
                 self.hooks(phase, "createRuntime", &hooks.create_runtime);
                 self.hooks(phase, "createContainer", &hooks.create_container);
             }
-            Some(Part::Devices) | None => {}
+            Some(Part::Devices) => {
+                for (name, _) in &self.spec.linux.net_devices {
+                    let field = format!("/linux/netDevices/{}", name.as_str());
+                    let purpose = format!("move the network device {} into the container", name.as_str());
+                    self.runtime(phase, purpose, &["sendto(netlink)"], Some(&field));
+                }
+            }
+            None => {}
         }
     }
 
