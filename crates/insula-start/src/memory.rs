@@ -43,7 +43,7 @@ mod imp {
     }
 
     /// Copies the first and the last block of n bytes.
-    #[inline(always)]
+    #[inline]
     unsafe fn ends<Block>(dest: *mut u8, src: *const u8, n: usize) {
         let far = n - size_of::<Block>();
         // SAFETY: the caller vouches for n bytes at both, and that n is at least one block.
