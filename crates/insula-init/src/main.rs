@@ -32,7 +32,7 @@ const FAILED: i32 = 255;
 
 #[allow(unsafe_code)] // the name by which insula-start calls it
 #[unsafe(no_mangle)]
-fn insula_main() -> i32 {
+extern "C" fn insula_main() -> i32 {
     let Some((socket, mut reader, count)) = list() else { return FAILED };
     let mut init = walk::Init::new(socket);
     for step in 0..count {

@@ -35,7 +35,7 @@ impl Init {
     }
 
     /// [`insula_steps::Step::Home`]
-    pub(crate) fn home(&mut self, uid: u32) -> Outcome<()> {
+    pub(crate) fn home(&mut self, uid: u32) {
         let mut home = Vec::from(&b"HOME="[..]);
         let open = open_in(self.root(), c"/etc/passwd", OFlags::NONBLOCK, Mode::empty(), ResolveFlags::empty());
         let found = open.ok().and_then(|file| {
@@ -52,7 +52,6 @@ impl Init {
         });
         home.extend_from_slice(found.as_deref().unwrap_or(b"/"));
         self.home = Some(c_string(&home));
-        Ok(())
     }
 
     /// [`insula_steps::Step::Exec`]: returns only on failure.

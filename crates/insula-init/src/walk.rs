@@ -151,7 +151,10 @@ impl Init {
             Step::NoNewPrivs {} => prctl(PrctlOp::SetNoNewPrivs, 1, 0).map(drop).of(Call::Prctl).on(b"PR_SET_NO_NEW_PRIVS"),
             Step::Seccomp { flags, program } => self.seccomp(flags, program),
             Step::Cwd { path, make } => self.cwd(path, make != 0),
-            Step::Home { uid } => self.home(uid),
+            Step::Home { uid } => {
+                self.home(uid);
+                Ok(())
+            }
             Step::Find { program, path } => self.find(program, path),
             Step::Ready {} => {
                 self.tell(Tag::Ready, [0; 3], &[], None).of(Call::Send)?;

@@ -36,7 +36,7 @@ static ARGV: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
 #[unsafe(link_section = ".bss.first")]
 static ENVP: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
 
-unsafe extern "Rust" {
+unsafe extern "C" {
     /// The program: returns its exit status (0 to 255).
     safe fn insula_main() -> i32;
 }

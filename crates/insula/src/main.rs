@@ -21,7 +21,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[allow(unsafe_code)] // the name by which insula-start calls it
 #[unsafe(no_mangle)]
-fn insula_main() -> i32 {
+extern "C" fn insula_main() -> i32 {
     // A caller that closed 0, 1 or 2 must not have our own files end up there.
     output::fill_standard_streams();
     let parsed = match insula_cli::parse(insula_start::args().skip(1)) {
