@@ -248,6 +248,8 @@ impl Contest {
             let id = self.fresh();
             self.watch.run(&self.subjects[index].create(&self.place, &id, Payload::Once))?;
             let pid = self.pid()?;
+            // The floor's `create` does not wait until its init waits.
+            std::thread::sleep(std::time::Duration::from_millis(50));
             let path = format!("/proc/{pid}/smaps_rollup");
             let rollup = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
             let (pss, rss) = (field(&rollup, "Pss:"), field(&rollup, "Rss:"));
