@@ -138,7 +138,11 @@ impl Contest {
 
     fn settle(&mut self, subject: &Subject) -> Result<(), String> {
         let id = self.fresh();
-        self.watch.run(&subject.run(&self.place, &id, Payload::Once))?;
+        if let Err(reason) = self.watch.run(&subject.run(&self.place, &id, Payload::Once)) {
+            // crun leaves the cgroup that it could not set up; where there is none, there is nothing to remove.
+            let _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(&id));
+            return Err(reason);
+        }
         let id = self.fresh();
         self.watch.run(&subject.create(&self.place, &id, Payload::Waits))?;
         self.watch.run(&subject.start(&self.place, &id))?;
