@@ -2,7 +2,7 @@
 //! Odd documents, on which runc, crun and youki differ, fail late, or do harm: each runs as it says, or is refused by
 //! `plan` and `create` alike before anything is made. The numbers are those of the comparison that the list came from.
 
-use insula_tests::{Bundle, Donor, Identity, Lab, Value, identities, is_insula, json, own_identities};
+use insula_tests::{Bundle, Donor, Identity, Lab, Value, eventually, identities, is_insula, json, own_identities};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -135,7 +135,12 @@ fn paths() {
             |l, _, b| {
                 let donor = Donor::new(l, &["pid"]);
                 let pin = l.pin(&donor.path("pid"), "dead");
+                let stat = format!("/proc/{}/stat", donor.pid());
                 drop(donor);
+                // A process that was killed is not dead at once.
+                eventually("the end of init", || {
+                    fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")).then_some(())
+                });
                 join(b, "pid", pin);
             },
             Refused(&["its init has exited"]),
@@ -165,7 +170,7 @@ fn a_zombie_has_left_its_namespaces() {
     // 52
     let mut zombie = Command::new("true").spawn().unwrap();
     let stat = format!("/proc/{}/stat", zombie.id());
-    insula_tests::eventually("the zombie", || fs::read_to_string(&stat).unwrap().contains(") Z ").then_some(()));
+    eventually("the zombie", || fs::read_to_string(&stat).unwrap().contains(") Z ").then_some(()));
     let mut bundle = lab.bundle();
     bundle.join("network", format!("/proc/{}/ns/net", zombie.id()));
     lab.container(&bundle).create().fails_with(&["zombie"]);

@@ -206,7 +206,8 @@ fn has_ended(pid: i32) -> bool {
             let mut polled = [PollFd::new(&process, PollFlags::IN)];
             matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1))
         }
-        Err(errno) => errno == Errno::SRCH,
+        // EINVAL: it is being reaped at this moment.
+        Err(errno) => matches!(errno, Errno::SRCH | Errno::INVAL),
     }
 }
 
