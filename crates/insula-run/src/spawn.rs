@@ -279,11 +279,19 @@ pub(crate) fn end_noted(dir: BorrowedFd<'_>) {
     handle.wait(5000);
 }
 
+/// What a seccomp filter ends a process with.
+const SIGSYS: i32 = 31;
+
 /// A failure of the program, in words.
 pub fn explain(ended: &Ended, timeout: Option<i64>) -> String {
     let how = match (ended.timed_out, ended.status, ended.signal) {
         (true, ..) => format!("it did not end within {} s", timeout.unwrap_or(0)),
+        // A program in another pid namespace is waited for by one in between, which says it as a shell does.
+        (_, Some(status), _) if status == 128 + SIGSYS => {
+            format!("exit status {status}: bad system call, which the seccomp filter forbids")
+        }
         (_, Some(status), _) => format!("exit status {status}"),
+        (_, _, Some(SIGSYS)) => format!("ended by signal {SIGSYS}: bad system call, which the seccomp filter forbids"),
         (_, _, Some(signal)) => format!("ended by signal {signal}"),
         _ => String::from("it ended"),
     };
