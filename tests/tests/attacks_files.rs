@@ -18,7 +18,8 @@ fn canary(lab: &Lab) -> PathBuf {
 }
 
 fn assert_empty(directory: &Path) {
-    let entries: Vec<_> = fs::read_dir(directory).expect("list the canary").flatten().map(|entry| entry.path()).collect();
+    let entries: Vec<_> =
+        fs::read_dir(directory).expect("list the canary").flatten().map(|entry| entry.path()).collect();
     assert!(entries.is_empty(), "made outside the root: {entries:?}");
 }
 
@@ -135,7 +136,10 @@ fn the_images_null_device_is_a_link() {
         bundle.args(&["echo", "|/tmp/x"]);
         lab.container(&bundle).run().fails_with(&["/dev/null"]);
         assert_eq!(fs::read_to_string(&precious).expect("read"), "precious");
-        assert!(fs::read_to_string(bundle.rootfs().join("etc/passwd")).expect("read").contains("root"), "written inside");
+        assert!(
+            fs::read_to_string(bundle.rootfs().join("etc/passwd")).expect("read").contains("root"),
+            "written inside"
+        );
         fs::remove_dir_all(bundle.path()).expect("remove the bundle");
     }
     before.assert_clean(&lab);
@@ -149,8 +153,12 @@ fn the_mask_is_no_name_of_the_image() {
     let null = bundle.rootfs().join("dev/null");
     let hook = lab.script("hook", &format!("rm -f {0}; ln -s /proc/sys/kernel/core_pattern {0}", null.display()));
     bundle.set("/hooks/createContainer", json!([{"path": hook.to_str()}]));
-    bundle.set("/linux/readonlyPaths", json!([])).set("/linux/maskedPaths", json!(["/proc/version", "/proc/timer_list"]));
-    bundle.shell("ls -l /dev/null | grep -q core_pattern && echo swapped; stat -c '%F %t:%T' /proc/version /proc/timer_list");
+    bundle
+        .set("/linux/readonlyPaths", json!([]))
+        .set("/linux/maskedPaths", json!(["/proc/version", "/proc/timer_list"]));
+    bundle.shell(
+        "ls -l /dev/null | grep -q core_pattern && echo swapped; stat -c '%F %t:%T' /proc/version /proc/timer_list",
+    );
     let mask = "character special file 1:3\n";
     assert_eq!(lab.output_of(&bundle), format!("swapped\n{mask}{mask}"));
 }
@@ -165,7 +173,10 @@ fn the_console_is_a_link() {
     for target in [&precious, &missing] {
         let mut bundle = lab.bundle();
         without_mounts_on_dev(&mut bundle);
-        bundle.push("/mounts", json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance"]}));
+        bundle.push(
+            "/mounts",
+            json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance"]}),
+        );
         symlink(target, bundle.rootfs().join("dev/console")).expect("make the link");
         bundle.set("/process/terminal", json!(true));
         let socket = ConsoleSocket::bind(lab.path(lab.fresh_id()));
@@ -282,7 +293,8 @@ fn descriptors_of_hooks() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     let list = lab.path("list");
-    let hook = lab.script("hook", &format!("cat > {0}/state; ls /proc/$$/fd >> {1}", lab.path("").display(), list.display()));
+    let hook =
+        lab.script("hook", &format!("cat > {0}/state; ls /proc/$$/fd >> {1}", lab.path("").display(), list.display()));
     for kind in ["prestart", "createRuntime", "poststart", "poststop"] {
         bundle.set(&format!("/hooks/{kind}"), json!([{"path": hook.to_str()}]));
     }

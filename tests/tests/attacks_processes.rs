@@ -101,7 +101,8 @@ fn programs_that_are_the_runtime() {
 #[test]
 fn the_runtime_has_no_interpreter() {
     let elf = fs::read(runtime()).expect("read the runtime");
-    let number = |at: usize, length: usize| elf[at..at + length].iter().rev().fold(0, |n: usize, b| n << 8 | usize::from(*b));
+    let number =
+        |at: usize, length: usize| elf[at..at + length].iter().rev().fold(0, |n: usize, b| n << 8 | usize::from(*b));
     assert_eq!(elf[..5], *b"\x7fELF\x02", "a 64-bit program");
     let (headers, size, count) = (number(32, 8), number(54, 2), number(56, 2));
     assert!(count > 0);

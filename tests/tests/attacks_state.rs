@@ -230,8 +230,17 @@ fn every_value_becomes_another() {
     pointers(bundle.document(), "", &mut all);
     let original = bundle.document().clone();
     let others = [
-        json!(null), json!(true), json!(-1), json!(u64::MAX), json!(1.5), json!(""), json!("\u{0}"), json!([]), json!({}),
-        json!([[]]), json!("x".repeat(10_000)),
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(u64::MAX),
+        json!(1.5),
+        json!(""),
+        json!("\u{0}"),
+        json!([]),
+        json!({}),
+        json!([[]]),
+        json!("x".repeat(10_000)),
     ];
     let step = if std::env::var_os("INSULA_SWEEP").is_some() { 1 } else { 3 };
     for (number, pointer) in all.iter().enumerate() {

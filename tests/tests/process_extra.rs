@@ -62,7 +62,10 @@ fn a_created_container_holds_nothing_of_the_hosts_and_ends_when_asked_to() {
     let fds = fs::read_dir(format!("/proc/{}/fd", container.pid())).expect("list descriptors");
     let targets = fds.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     let kept = |name: &str| {
-        name.starts_with("socket:") || name.starts_with("pipe:") || name.starts_with("anon_inode:") || name.ends_with("/exec.fifo")
+        name.starts_with("socket:")
+            || name.starts_with("pipe:")
+            || name.starts_with("anon_inode:")
+            || name.ends_with("/exec.fifo")
     };
     let streams = ["/dev/null", &lab.path("out").display().to_string()];
     for target in targets.map(|target| target.display().to_string()) {

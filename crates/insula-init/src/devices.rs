@@ -10,7 +10,8 @@ use insula_steps::Fd;
 use insula_steps::message::Call;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mkdirat, mknodat, openat, readlinkat, statat, symlinkat,
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mkdirat, mknodat, openat, readlinkat, statat,
+    symlinkat,
 };
 use rustix::io::Errno;
 
@@ -46,7 +47,9 @@ impl Init {
         }
         if node.owner != (0, 0) {
             let (uid, gid) = (Uid::from_raw(node.owner.0), Gid::from_raw(node.owner.1));
-            chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).of(Call::Chown).on(node.path.to_bytes())?;
+            chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                .of(Call::Chown)
+                .on(node.path.to_bytes())?;
         }
         Ok(())
     }
@@ -75,7 +78,8 @@ impl Init {
         let stat = statat(from, c"", AtFlags::EMPTY_PATH).of(Call::Stat)?;
         chownat(to, c"", Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)), AtFlags::EMPTY_PATH)
             .of(Call::Chown)?;
-        let to = openat(to, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).of(Call::Open)?;
+        let to =
+            openat(to, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).of(Call::Open)?;
         rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode)).of(Call::Chmod)?;
         copy_dir(from, to.as_fd(), 0)
     }
@@ -88,7 +92,8 @@ fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: u32) -> Outcome<()>
     if depth > DEPTH {
         return Err(Fault::new(Call::Copy, Errno::LOOP));
     }
-    let listed = openat(from, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).of(Call::Open)?;
+    let listed =
+        openat(from, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).of(Call::Open)?;
     for entry in Dir::read_from(&listed).of(Call::Copy)? {
         let entry = entry.of(Call::Copy)?;
         let name = entry.file_name();

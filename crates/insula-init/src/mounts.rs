@@ -8,7 +8,9 @@ use crate::walk::Init;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use insula_steps::message::{Call, Tag};
-use insula_steps::{ATTACH_ON_PROC, Fd, ATTACH_PLAIN_DIR, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings};
+use insula_steps::{
+    ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings,
+};
 use insula_sys::mount::{MountAttr, attr, mount_setattr, propagation};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
@@ -123,13 +125,17 @@ pub(crate) fn adjust(mount: BorrowedFd<'_>, recursive: bool, wanted: &MountAttr,
 impl Init {
     /// [`insula_steps::Step::Propagate`]
     pub(crate) fn propagate(&self, propagation: u64, recursive: bool) -> Outcome<()> {
-        mount_setattr(CWD, c"/", recursive, &MountAttr { propagation, ..MountAttr::default() }).of(Call::MountSetattr).on(b"/")
+        mount_setattr(CWD, c"/", recursive, &MountAttr { propagation, ..MountAttr::default() })
+            .of(Call::MountSetattr)
+            .on(b"/")
     }
 
     /// [`insula_steps::Step::Root`]
     pub(crate) fn attach_root(&mut self, tree: OwnedFd, at: &CStr) -> Outcome<()> {
         let at = if at.is_empty() { c"/" } else { at };
-        move_mount(&tree, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).of(Call::MoveMount).on(at.to_bytes())?;
+        move_mount(&tree, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .of(Call::MoveMount)
+            .on(at.to_bytes())?;
         self.root = Some(tree);
         Ok(())
     }
@@ -288,7 +294,9 @@ impl Init {
         let slave = MountAttr { propagation: propagation::SLAVE, ..MountAttr::default() };
         mount_setattr(CWD, c"/", true, &slave).of(Call::MountSetattr)?;
         self.hide_kernel_mounts()?;
-        move_mount(self.root(), c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).of(Call::MoveMount).on(b"/")?;
+        move_mount(self.root(), c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .of(Call::MoveMount)
+            .on(b"/")?;
         rustix::process::fchdir(self.root()).of(Call::Chdir)?;
         rustix::process::chroot(c".").of(Call::Chroot)?;
         rustix::process::chdir(c"/").of(Call::Chdir)
@@ -301,9 +309,19 @@ impl Init {
         let mut own = Vec::from(&b"/proc/self/fd/"[..]);
         crate::report::digits(&mut own, self.root().as_raw_fd() as u32);
         let root = rustix::fs::readlink(own.as_slice(), Vec::new()).of(Call::Link).on(&own)?;
-        let file = rustix::fs::open(c"/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).of(Call::Open)?;
+        let file = rustix::fs::open(c"/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .of(Call::Open)?;
         let mut text = Vec::new();
-        while rustix::io::read(&file, rustix::buffer::spare_capacity({ text.reserve(4096); &mut text })).of(Call::Read)? > 0 {}
+        while rustix::io::read(
+            &file,
+            rustix::buffer::spare_capacity({
+                text.reserve(4096);
+                &mut text
+            }),
+        )
+        .of(Call::Read)?
+            > 0
+        {}
         for line in text.split(|byte| *byte == b'\n').rev() {
             let Some(path) = kernel_mount(line) else { continue };
             if path.strip_prefix(root.to_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/') {
@@ -316,7 +334,8 @@ impl Init {
                 Ok(()) | Err(Errno::NOENT) => {}
                 // Locked: it came from another user namespace.
                 Err(_) => {
-                    let cover = new_mount(c"tmpfs", Strings::EMPTY, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?;
+                    let cover =
+                        new_mount(c"tmpfs", Strings::EMPTY, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?;
                     move_mount(&cover, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
                         .of(Call::MoveMount)
                         .on(path.to_bytes())?;

@@ -28,7 +28,13 @@ impl Init {
         let cgroup = cgroup.is_some().then(|| borrow(cgroup.0 as i32));
         match clone3(flags | clone::PARENT, cgroup).of(Call::Clone)? {
             // Nothing of this process may reach the host side before the message that says who it is.
-            Cloned::Child => self.await_go(),
+            Cloned::Child => {
+                // First of all: the container may see this process, and the directory leads up to the host's root.
+                if let Some(cgroup) = cgroup {
+                    insula_sys::memory::close(cgroup);
+                }
+                self.await_go()
+            }
             Cloned::Parent { pid, pidfd } => {
                 self.tell(Tag::Forked, [pid as u32, 0, 0], &[], Some(pidfd.as_fd())).of(Call::Send)?;
                 insula_start::exit(0)
@@ -158,9 +164,10 @@ impl Init {
         let mut path = alloc::vec::Vec::from(&b"thread-self/attr/"[..]);
         path.extend_from_slice(file.to_bytes());
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-        let file = rustix::fs::openat2(&procfs, path.as_slice(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), beneath)
-            .of(Call::Openat2)
-            .on(file.to_bytes())?;
+        let file =
+            rustix::fs::openat2(&procfs, path.as_slice(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), beneath)
+                .of(Call::Openat2)
+                .on(file.to_bytes())?;
         rustix::io::write(&file, label).map(drop).of(Call::Write).on(label)
     }
 

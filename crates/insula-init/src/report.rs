@@ -11,7 +11,13 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlag
 
 impl Init {
     /// Sends one message, with a descriptor where given.
-    pub(crate) fn tell(&self, tag: Tag, numbers: [u32; 3], text: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    pub(crate) fn tell(
+        &self,
+        tag: Tag,
+        numbers: [u32; 3],
+        text: &[u8],
+        fd: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Errno> {
         let mut bytes = [0; MAX];
         for (place, number) in bytes.chunks_exact_mut(4).zip([tag as u32, numbers[0], numbers[1], numbers[2]]) {
             place.copy_from_slice(&number.to_le_bytes());
@@ -66,7 +72,8 @@ impl Init {
         let numbers = [self.step, fault.call() as u32, fault.errno().raw_os_error() as u32];
         if self.tell(Tag::Failed, numbers, fault.object(), None).is_err() && self.step > 0 {
             let _ = rustix::io::write(insula_sys::memory::borrow(2), b"insula: ");
-            for part in [fault.call().name().as_bytes(), b" \"", fault.object(), b"\": ", explain(fault.errno()), b"\n"] {
+            for part in [fault.call().name().as_bytes(), b" \"", fault.object(), b"\": ", explain(fault.errno()), b"\n"]
+            {
                 let _ = rustix::io::write(insula_sys::memory::borrow(2), part);
             }
         }

@@ -29,12 +29,8 @@ impl Init {
         let peer = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let slave = ioctl_tiocgptpeer(&master, peer).of(Call::Ioctl).on(b"TIOCGPTPEER")?;
         if rows != 0 || columns != 0 {
-            let size = rustix::termios::Winsize {
-                ws_row: rows as u16,
-                ws_col: columns as u16,
-                ws_xpixel: 0,
-                ws_ypixel: 0,
-            };
+            let size =
+                rustix::termios::Winsize { ws_row: rows as u16, ws_col: columns as u16, ws_xpixel: 0, ws_ypixel: 0 };
             rustix::termios::tcsetwinsize(&slave, size).of(Call::Ioctl).on(b"TIOCSWINSZ")?;
         }
         if console {

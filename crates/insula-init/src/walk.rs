@@ -142,13 +142,16 @@ impl Init {
             Step::Regain { mask } => {
                 let sets = insula_sys::credentials::capget().of(Call::Capset)?;
                 let effective = sets.permitted & mask;
-                insula_sys::credentials::capset(insula_sys::credentials::Capabilities { effective, ..sets }).of(Call::Capset)
+                insula_sys::credentials::capset(insula_sys::credentials::Capabilities { effective, ..sets })
+                    .of(Call::Capset)
             }
             Step::Umask { mask } => {
                 rustix::process::umask(Mode::from_raw_mode(mask));
                 Ok(())
             }
-            Step::NoNewPrivs {} => prctl(PrctlOp::SetNoNewPrivs, 1, 0).map(drop).of(Call::Prctl).on(b"PR_SET_NO_NEW_PRIVS"),
+            Step::NoNewPrivs {} => {
+                prctl(PrctlOp::SetNoNewPrivs, 1, 0).map(drop).of(Call::Prctl).on(b"PR_SET_NO_NEW_PRIVS")
+            }
             Step::Seccomp { flags, program } => self.seccomp(flags, program),
             Step::Cwd { path, make } => self.cwd(path, make != 0),
             Step::Home { uid } => {

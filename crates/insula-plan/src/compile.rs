@@ -200,9 +200,22 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// `Unsupported` for an ordinary user, who has no rights over that namespace either.
-    pub(crate) fn early(&mut self, field: Field, kind: Kind, fstype: &'static str, options: Vec<String>, attributes: u64) -> Result<Fd> {
+    pub(crate) fn early(
+        &mut self,
+        field: Field,
+        kind: Kind,
+        fstype: &'static str,
+        options: Vec<String>,
+        attributes: u64,
+    ) -> Result<Fd> {
         if self.facts.euid != 0 {
-            let target = if fstype == "sysfs" { "/sys" } else if fstype == "mqueue" { "/dev/mqueue" } else { "/proc" };
+            let target = if fstype == "sysfs" {
+                "/sys"
+            } else if fstype == "mqueue" {
+                "/dev/mqueue"
+            } else {
+                "/proc"
+            };
             return Err(Error::unsupported(
                 format!("{field}"),
                 format!("mount {fstype}"),
@@ -277,8 +290,15 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
 /// # Errors
 /// As [`compile`].
 pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options: &Options) -> Result<Plan> {
-    let mut planner =
-        Planner { spec, facts, options, wants: PerKind::from_fn(|_| Want::Inherit), read_only_later: Vec::new(), plan: Plan::default(), before_user: 0 };
+    let mut planner = Planner {
+        spec,
+        facts,
+        options,
+        wants: PerKind::from_fn(|_| Want::Inherit),
+        read_only_later: Vec::new(),
+        plan: Plan::default(),
+        before_user: 0,
+    };
     planner.plan.staged = true;
     let init = planner.slot(Slot::Init);
     let pinned = process::exec_cpus(&mut planner, "initial")?;

@@ -108,13 +108,17 @@ pub(crate) fn check_owned_fields(spec: &Spec<'_>, wants: &PerKind<Want>) -> Resu
             match wants[kind] {
                 Want::Inherit => {
                     return refuse(
-                        format!("it belongs to the {kind} namespace, and the document does not ask for one: it would change the host's"),
+                        format!(
+                            "it belongs to the {kind} namespace, and the document does not ask for one: it would change the host's"
+                        ),
                         format!("add {{\"type\": \"{kind}\"}} to {LIST} or remove the field"),
                     );
                 }
                 Want::Stay(index) => {
                     return refuse(
-                        format!("{LIST}/{index}/path leads to the runtime's own {kind} namespace, which it would change"),
+                        format!(
+                            "{LIST}/{index}/path leads to the runtime's own {kind} namespace, which it would change"
+                        ),
                         format!("make a new {kind} namespace or remove the field"),
                     );
                 }
@@ -159,10 +163,15 @@ pub(crate) fn check_new(spec: &Spec<'_>, wants: &PerKind<Want>, uptime: u64) -> 
                 return Err(Error::invalid(pointer, attempted, "there are no mappings, so nobody could exist in it")
                     .advice("add at least one mapping with containerID 0"));
             }
-            let bytes: usize = mappings.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size).len()).sum();
+            let bytes: usize =
+                mappings.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size).len()).sum();
             if bytes >= LONGEST_MAP {
-                return Err(Error::invalid(pointer, attempted, format!("the map has {bytes} bytes as the kernel reads it, which takes less than {LONGEST_MAP}"))
-                    .advice("use fewer, longer ranges"));
+                return Err(Error::invalid(
+                    pointer,
+                    attempted,
+                    format!("the map has {bytes} bytes as the kernel reads it, which takes less than {LONGEST_MAP}"),
+                )
+                .advice("use fewer, longer ranges"));
             }
             if !mappings.iter().any(|m| m.container_id == 0 && m.size > 0) {
                 return Err(Error::invalid(pointer, attempted, "id 0 of the container is not mapped")
@@ -183,15 +192,20 @@ fn check_offset(clock: &str, secs: i64, nanosecs: u32, uptime: u64) -> Result<()
     let pointer = format!("/linux/timeOffsets/{clock}");
     let attempted = format!("shift the {clock} clock");
     if !["monotonic", "boottime"].contains(&clock) {
-        return Err(Error::invalid(pointer, attempted, "a time namespace has no such clock").advice("use monotonic or boottime"));
+        return Err(Error::invalid(pointer, attempted, "a time namespace has no such clock")
+            .advice("use monotonic or boottime"));
     }
     if nanosecs >= 1_000_000_000 {
         return Err(Error::invalid(pointer, attempted, format!("{nanosecs} nanoseconds are a second or more")));
     }
     let shifted = secs.checked_add(uptime as i64);
     if shifted.is_none_or(|s| !(0..LONGEST_SECONDS).contains(&s)) {
-        return Err(Error::invalid(pointer, attempted, format!("{secs} s from the host's {uptime} s since boot leaves the clock's range"))
-            .advice("keep the shifted clock between 0 and about 146 years"));
+        return Err(Error::invalid(
+            pointer,
+            attempted,
+            format!("{secs} s from the host's {uptime} s since boot leaves the clock's range"),
+        )
+        .advice("keep the shifted clock between 0 and about 146 years"));
     }
     Ok(())
 }
@@ -296,7 +310,10 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
         Want::Join(_) => kind.namespace().setns_moves == Moves::Children,
         Want::Inherit | Want::Stay(_) => false,
     };
-    if with_fork != 0 || (born && !forked) || Kind::all().any(|kind| children_only(kind) && !(forked && kind == Kind::PID)) {
+    if with_fork != 0
+        || (born && !forked)
+        || Kind::all().any(|kind| children_only(kind) && !(forked && kind == Kind::PID))
+    {
         let cgroup = if born && !forked { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
         // A joined pid namespace whose init is gone shows only here.
         let field = match wants[Kind::PID] {
@@ -317,7 +334,8 @@ fn split_joins(planner: &Planner<'_>, wants: &PerKind<Want>) -> Result<(Vec<Kind
         Kind::all().filter(|kind| *kind != Kind::USER && matches!(wants[*kind], Want::Join(_))).collect();
     joined.sort_by_key(|kind| kind.namespace().join_rank);
     let by_joined_user = matches!(wants[Kind::USER], Want::Join(_));
-    let inside = |kind: &Kind| by_joined_user && planner.facts.joins[*kind].is_some_and(|fact| fact.owned_by_joined_user);
+    let inside =
+        |kind: &Kind| by_joined_user && planner.facts.joins[*kind].is_some_and(|fact| fact.owned_by_joined_user);
     for kind in &joined {
         let owner = planner.facts.joins[*kind].and_then(|fact| fact.owner);
         if planner.facts.euid == 0 && owner.is_none() {

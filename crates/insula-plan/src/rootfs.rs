@@ -54,8 +54,7 @@ pub(crate) fn propagation_of(planner: &Planner<'_>) -> (u64, bool) {
 }
 
 fn check_propagation(planner: &Planner<'_>) -> Result<()> {
-    let known =
-        ["shared", "rshared", "slave", "rslave", "private", "rprivate", "unbindable", "runbindable"];
+    let known = ["shared", "rshared", "slave", "rslave", "private", "rprivate", "unbindable", "runbindable"];
     match planner.spec.linux.rootfs_propagation.as_deref().filter(|value| !value.is_empty()) {
         Some(value) if !known.contains(&value) => Err(Error::invalid(
             "/linux/rootfsPropagation",
@@ -138,10 +137,15 @@ fn devices(planner: &mut Planner<'_>) -> Result<()> {
         let kind = device_kind(entry, field)?;
         let number = |value: i64, name: &str, bits: u32| {
             u32::try_from(value).ok().filter(|n| *n < 1 << bits).ok_or_else(|| {
-                Error::invalid(format!("{field}/{name}"), format!("make device {}", entry.path), format!("{value} is no device number"))
+                Error::invalid(
+                    format!("{field}/{name}"),
+                    format!("make device {}", entry.path),
+                    format!("{value} is no device number"),
+                )
             })
         };
-        let numbers = if kind == FIFO { (0, 0) } else { (number(entry.major, "major", 12)?, number(entry.minor, "minor", 20)?) };
+        let numbers =
+            if kind == FIFO { (0, 0) } else { (number(entry.major, "major", 12)?, number(entry.minor, "minor", 20)?) };
         let mode = kind | entry.file_mode.unwrap_or(0o666) & 0o7777;
         let owner = (entry.uid.unwrap_or(0), entry.gid.unwrap_or(0));
         device(planner, field, &mount::clean(&entry.path), mode, numbers, owner);
@@ -154,8 +158,12 @@ fn device_kind(device: &Device<'_>, field: Field) -> Result<u32> {
         "c" | "u" => Ok(CHARACTER),
         "b" => Ok(BLOCK),
         "p" => Ok(FIFO),
-        other => Err(Error::invalid(format!("{field}/type"), format!("make device {}", device.path), format!("there is no type {other:?}"))
-            .advice("use c, b, u or p")),
+        other => Err(Error::invalid(
+            format!("{field}/type"),
+            format!("make device {}", device.path),
+            format!("there is no type {other:?}"),
+        )
+        .advice("use c, b, u or p")),
     }
 }
 
@@ -196,8 +204,10 @@ fn hooks(planner: &mut Planner<'_>) {
 /// The terminal needs the container's devpts and /dev/console's place, so it comes before /dev can turn read-only.
 fn terminal(planner: &mut Planner<'_>) {
     let Some(process) = planner.spec.process.as_ref().filter(|process| process.terminal) else { return };
-    let (rows, columns) =
-        process.console_size.as_ref().map_or((0, 0), |size| (size.height.min(65535) as u32, size.width.min(65535) as u32));
+    let (rows, columns) = process
+        .console_size
+        .as_ref()
+        .map_or((0, 0), |size| (size.height.min(65535) as u32, size.width.min(65535) as u32));
     planner.plan.terminal = true;
     planner.step(PHASE, Field::At("/process/terminal"), Step::Terminal { rows, columns, console: 1 });
 }

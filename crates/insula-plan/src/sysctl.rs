@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use insula_error::{Error, Result};
 use insula_ns::{Kind, PerKind};
-use insula_spec::Spec;
+use insula_spec::{Spec, sysctl_path};
 use insula_steps::Step;
 
 const FIELD: &str = "/linux/sysctl";
@@ -18,8 +18,7 @@ const FIELD: &str = "/linux/sysctl";
 pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
     for (key, _) in &spec.linux.sysctl {
         let refuse = |reason: String, advice: String| {
-            Err(Error::invalid(pointer(key), format!("set the kernel parameter {key}"), reason)
-                .advice(advice))
+            Err(Error::invalid(pointer(key), format!("set the kernel parameter {key}"), reason).advice(advice))
         };
         let Some(kind) = Kind::of_sysctl(key) else {
             return refuse(
@@ -28,7 +27,7 @@ pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
             );
         };
         match wants[kind] {
-            Want::Join(_) if key.as_str() == "kernel.hostname" || key.as_str() == "kernel.domainname" => {
+            Want::Join(_) if is(key, "kernel/hostname") || is(key, "kernel/domainname") => {
                 return refuse(
                     format!("the {kind} namespace is shared: its other members would be renamed"),
                     String::from("remove it"),
@@ -42,7 +41,7 @@ pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
                 );
             }
         }
-        if key.as_str() == "kernel.hostname" {
+        if is(key, "kernel/hostname") {
             return refuse(String::from("the field /hostname is for that"), String::from("use it instead"));
         }
     }
@@ -57,11 +56,15 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     for (key, value) in &spec.linux.sysctl {
         if let Some(kind) = Kind::of_sysctl(key).filter(|kind| planner.foreign(*kind)) {
             let name = planner.joined_text(kind);
-            return Err(Error::invalid(pointer(key), format!("set the kernel parameter {key}"), format!("{name} is not owned by the container's user namespace, which may not change it"))
-                .advice(format!("join the user namespace that owns {name}, or set the parameter where it was made")));
+            return Err(Error::invalid(
+                pointer(key),
+                format!("set the kernel parameter {key}"),
+                format!("{name} is not owned by the container's user namespace, which may not change it"),
+            )
+            .advice(format!("join the user namespace that owns {name}, or set the parameter where it was made")));
         }
         let value = text::bytes(value.as_bytes());
-        let by_name = matches!(key.as_str(), "kernel.domainname" | "kernel/domainname");
+        let by_name = is(key, "kernel/domainname");
         if !by_name && !core::mem::replace(&mut procfs, true) {
             let fd = planner.early(Field::At(FIELD), Kind::PID, "proc", alloc::vec::Vec::new(), 0)?;
             planner.step(Phase::Process, Field::At(FIELD), Step::Procfs { fd });
@@ -69,12 +72,18 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
         let step = if by_name {
             Step::Domainname { name: value }
         } else {
-            let path = if key.contains('/') { String::from(key.as_str()) } else { key.replace('.', "/") };
+            let path = sysctl_path(key)
+                .map_err(|reason| Error::invalid(pointer(key), format!("set the kernel parameter {key}"), reason))?;
             Step::Sysctl { name: text::c_str(&path), value }
         };
         planner.step(Phase::Process, Field::At(FIELD), step);
     }
     Ok(())
+}
+
+/// Whether `key`, in whichever of its spellings, is the parameter at `path` below /proc/sys.
+fn is(key: &str, path: &str) -> bool {
+    sysctl_path(key).is_ok_and(|known| known == path)
 }
 
 fn pointer(key: &str) -> String {

@@ -135,6 +135,10 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
             launch.go()?;
         }
         launch.until_ready(&mut host, log)?;
+        if plan.staged && facts.euid == 0 {
+            // Init may have been forked before the intermediate process had its value.
+            host.oom_score(&launch)?;
+        }
         let namespaces = verify::namespaces(&plan, &facts, &launch.child, launch.directory.as_fd())?;
         let record = Record {
             version: Record::VERSION,
@@ -173,6 +177,9 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     })();
     let record = made.inspect_err(|_| {
         launch.end();
+        if let Some(path) = request.pid_file {
+            take_back_pid_file(path, launch.child.pid);
+        }
         // Hooks that ran may have something to take back (runtime.md, "Lifecycle", 4 to 7).
         if host.hooked {
             for error in host.subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped) {
@@ -228,7 +235,8 @@ pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Re
 fn enters_late(spec: &Spec<'_>, facts: &Facts) -> bool {
     let own = |kind: Kind| facts.joins[kind].is_some_and(|fact| fact.own);
     let kind_of = |name: &str| Kind::from_spec_name(name).ok();
-    let entries = || spec.linux.namespaces.iter().filter_map(|entry| Some((kind_of(&entry.kind)?, entry.path.is_some())));
+    let entries =
+        || spec.linux.namespaces.iter().filter_map(|entry| Some((kind_of(&entry.kind)?, entry.path.is_some())));
     let user = entries().any(|(kind, _)| kind == Kind::USER && !own(kind));
     user && (!spec.linux.time_offsets.is_empty() || entries().any(|(kind, path)| path && !own(kind)))
 }
@@ -298,11 +306,11 @@ fn check_terminal(spec: &Spec<'_>, request: &Request<'_>) -> Result<()> {
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     match (terminal, request.console_socket, request.serve_terminal) {
         (true, None, false) => {
-            Err(Error::usage("cannot allocate tty if runc will detach without setting console socket").field("/process/terminal"))
+            Err(Error::usage("cannot allocate tty if runc will detach without setting console socket")
+                .field("/process/terminal"))
         }
-        (false, Some(_), _) => {
-            Err(Error::usage("cannot use console socket if runc will not detach or allocate tty").field("/process/terminal"))
-        }
+        (false, Some(_), _) => Err(Error::usage("cannot use console socket if runc will not detach or allocate tty")
+            .field("/process/terminal")),
         _ => Ok(()),
     }
 }
@@ -314,6 +322,13 @@ pub(crate) fn write_pid_file(path: &str, pid: i32) -> Result<()> {
     let failed = |e: rustix::io::Errno| Error::kernel(e.raw_os_error(), "write the pid file").object(path);
     let fd = file::open_dir(CWD, dir).map_err(failed)?;
     file::replace(fd.as_fd(), name, format!("{pid}").as_bytes(), 0o644).map_err(failed)
+}
+
+/// Removes the file if it holds the number of a process that is no more.
+pub(crate) fn take_back_pid_file(path: &str, pid: i32) {
+    if file::read(CWD, path, 32, "read the pid file").is_ok_and(|text| text == format!("{pid}").as_bytes()) {
+        let _ = rustix::fs::unlink(path);
+    }
 }
 
 /// Hooks that come between `created` and the user's program: in the container.
@@ -331,7 +346,13 @@ pub(crate) fn start_hooks(home: &Home, spec: &Spec<'_>, record: &Record, init: &
     };
     let env = process_env(spec);
     let confinement = Confinement::of(spec)?;
-    let place = Place { pidfd: init.pidfd.as_fd(), kinds: kinds(&plan.wants), cwd: "", env: &env, confinement: Some(&confinement) };
+    let place = Place {
+        pidfd: init.pidfd.as_fd(),
+        kinds: kinds(&plan.wants),
+        cwd: "",
+        env: &env,
+        confinement: Some(&confinement),
+    };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place))
 }
 
@@ -379,8 +400,18 @@ impl CreateHost<'_> {
         subject.run(&hooks.prestart, "prestart", Status::Creating, None)?;
         subject.run(&hooks.create_runtime, "createRuntime", Status::Creating, None)?;
         // The root file system lies at its path still, and is where they begin (COMPAT(runc)).
-        let cwd = if matches!(self.plan.wants[Kind::MOUNT], Want::New(_)) { rootfs(self.spec, self.request.bundle) } else { String::new() };
-        let place = Place { pidfd: child.pidfd.as_fd(), kinds: kinds(&self.plan.wants), cwd: &cwd, env: &[], confinement: None };
+        let cwd = if matches!(self.plan.wants[Kind::MOUNT], Want::New(_)) {
+            rootfs(self.spec, self.request.bundle)
+        } else {
+            String::new()
+        };
+        let place = Place {
+            pidfd: child.pidfd.as_fd(),
+            kinds: kinds(&self.plan.wants),
+            cwd: &cwd,
+            env: &[],
+            confinement: None,
+        };
         subject.run(&hooks.create_container, "createContainer", Status::Creating, Some(place))
     }
 }

@@ -63,8 +63,11 @@ fn end(record: &Record, group: &Group) -> Result<()> {
             let _ = group.thaw();
         }
         if !init.wait(PATIENCE.as_millis() as i64) {
-            return Err(Error::state(format!("delete container {}", record.id), "its first process does not die: it waits in the kernel")
-                .advice("delete it again once the device or file system it waits for answers"));
+            return Err(Error::state(
+                format!("delete container {}", record.id),
+                "its first process does not die: it waits in the kernel",
+            )
+            .advice("delete it again once the device or file system it waits for answers"));
         }
     }
     // Nearly always nothing is left in it: the kernel says so by removing it, for less than it costs to look.

@@ -41,7 +41,12 @@ pub fn once(home: &Home, record: &Record) -> Result<String> {
 ///
 /// # Errors
 /// `State` if the container has stopped; `Unsupported` without a memory controller.
-pub fn follow(home: &Home, record: &Record, interval: Duration, print: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+pub fn follow(
+    home: &Home,
+    record: &Record,
+    interval: Duration,
+    print: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<()> {
     let group = running(home, record)?;
     let mut watch = group.watch_oom()?;
     let mut next = crate::spawn::now() + interval.as_millis() as i64;
@@ -68,7 +73,11 @@ fn running(home: &Home, record: &Record) -> Result<Group> {
         return Err(Error::state(attempted(), format!("container with id {} is not running", record.id)));
     }
     let group = status::group(record)?;
-    if group.is_none() { Err(Error::state(attempted(), "it has no cgroup, so nothing is counted for it")) } else { Ok(group) }
+    if group.is_none() {
+        Err(Error::state(attempted(), "it has no cgroup, so nothing is counted for it"))
+    } else {
+        Ok(group)
+    }
 }
 
 #[cfg(test)]

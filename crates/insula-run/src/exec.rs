@@ -77,7 +77,9 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
     let sub = SubGroup::parse(&request.cgroups)?;
     let doors = match group.open_for_join(&sub) {
         // The container's init has moved on and somebody has removed the cgroup: where init is, the container is.
-        Err(e) if e.errno() == Some(Errno::NOENT.raw_os_error()) && sub.is_empty() && group.is_unified() => Doors::of_process(init.pid)?,
+        Err(e) if e.errno() == Some(Errno::NOENT.raw_os_error()) && sub.is_empty() && group.is_unified() => {
+            Doors::of_process(init.pid)?
+        }
         doors => doors?,
     };
     let task = Task { init: &init, record, spec, request, kinds };

@@ -51,8 +51,11 @@ fn of_program(planned: &Planned, fault: &Fault) -> Option<Error> {
         let name = insula_plan::capability_names().get(number).copied().unwrap_or("beyond those known");
         return Some(
             // COMPAT(runc): its words, which are only a warning.
-            Error::kernel(fault.errno, format!("can't raise ambient capability {name}: it must be permitted and inheritable"))
-                .field("/process/capabilities/ambient"),
+            Error::kernel(
+                fault.errno,
+                format!("can't raise ambient capability {name}: it must be permitted and inheritable"),
+            )
+            .field("/process/capabilities/ambient"),
         );
     }
     let text = |what: &str| Error::new(Kind::Exec, what.replace("{}", &fault.object));
@@ -73,7 +76,11 @@ fn of_program(planned: &Planned, fault: &Fault) -> Option<Error> {
                 format!("chdir to cwd (\"{}\") set in config.json", path.to_string_lossy()),
             )
             .field("/process/cwd")
-            .advice(if errno == Errno::LOOP { "it leads through a link that points out of the container" } else { "it must be a directory that the process's user may enter" }),
+            .advice(if errno == Errno::LOOP {
+                "it leads through a link that points out of the container"
+            } else {
+                "it must be a directory that the process's user may enter"
+            }),
         ),
         _ => None,
     }
@@ -93,7 +100,9 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Loopback {} => "bring the loopback interface up".into(),
         Step::Hostname { name } => format!("set the host name to {}", bytes(name)).into(),
         Step::Domainname { name } => format!("set the domain name to {}", bytes(name)).into(),
-        Step::HostnameIs { name } | Step::DomainnameIs { name } => format!("use the name {} in the joined uts namespace", bytes(name)).into(),
+        Step::HostnameIs { name } | Step::DomainnameIs { name } => {
+            format!("use the name {} in the joined uts namespace", bytes(name)).into()
+        }
         Step::Session {} => "start a session".into(),
         Step::Propagate { .. } => "set mount propagation".into(),
         Step::Root { .. } => "attach the root file system".into(),
@@ -131,7 +140,9 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Place { .. } => "place a descriptor".into(),
         Step::Detach { path, .. } => format!("copy the mount of {}", text(path)).into(),
         Step::Adjust { .. } => "change the copied mount".into(),
-        Step::Early { fstype, .. } => format!("mount {}, attached nowhere, before the user namespace is entered", text(fstype)).into(),
+        Step::Early { fstype, .. } => {
+            format!("mount {}, attached nowhere, before the user namespace is entered", text(fstype)).into()
+        }
         Step::DropGroups {} => "give up supplementary groups".into(),
         Step::Procfs { .. } => "use a procfs for kernel parameters".into(),
         Step::Undumpable {} => "hide from other processes".into(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Facts for the plan. Every namespace path is opened here, once, and only the descriptor is used from then on.
 
+use crate::share::Pinned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +11,6 @@ use insula_ns::{Identity, Kind, PerKind};
 use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact};
 use insula_spec::Spec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use crate::share::Pinned;
 use rustix::fs::CWD;
 use rustix::io::fcntl_dupfd_cloexec;
 
@@ -38,7 +38,12 @@ pub(crate) fn joins(spec: &Spec<'_>, pinned: &Pinned) -> Result<(Joins, PerKind<
         let identity = Identity::of_fd(fd.as_fd(), kind).map_err(|e| e.field(pointer.clone()))?;
         expected(spec, kind, &identity, &pointer, path)?;
         let own = Identity::of_self(kind).is_ok_and(|own| own.same_object(&identity));
-        if own && pinned[kind].is_none() && !path.starts_with("/proc/self/") && !path.starts_with("/proc/thread-self/") && kind != Kind::USER {
+        if own
+            && pinned[kind].is_none()
+            && !path.starts_with("/proc/self/")
+            && !path.starts_with("/proc/thread-self/")
+            && kind != Kind::USER
+        {
             suspicious(kind, path, &pointer, &identity)?;
         }
         let owner = insula_ns::identity::owner(fd.as_fd())?.map(|(_, owner)| owner);
@@ -85,7 +90,8 @@ fn expected(spec: &Spec<'_>, kind: Kind, found: &Identity, pointer: &str, path: 
 /// `/proc/<pid>/ns/<kind>` that leads to the runtime's own namespace is most often the path of a process that ended and
 /// whose number was used again: isolation would be lost without a word.
 fn suspicious(kind: Kind, path: &str, pointer: &str, identity: &Identity) -> Result<()> {
-    let of_process = path.strip_prefix("/proc/").and_then(|rest| rest.split('/').next()).and_then(|pid| pid.parse::<u32>().ok());
+    let of_process =
+        path.strip_prefix("/proc/").and_then(|rest| rest.split('/').next()).and_then(|pid| pid.parse::<u32>().ok());
     match of_process {
         Some(1) | None => Ok(()),
         Some(pid) if pid as i32 == rustix::process::getpid().as_raw_nonzero().get() => Ok(()),
@@ -101,7 +107,8 @@ fn suspicious(kind: Kind, path: &str, pointer: &str, identity: &Identity) -> Res
 /// How the control groups look to the plan.
 pub(crate) fn cgroup_view(hierarchies: &[(String, String)], group: &Group, tasks: usize, born: bool) -> CgroupView {
     let paths: Vec<(&str, String)> = group.paths().collect();
-    let of = |list: &str| paths.iter().find(|(known, _)| *known == list).map(|(_, path)| path.clone()).unwrap_or_default();
+    let of =
+        |list: &str| paths.iter().find(|(known, _)| *known == list).map(|(_, path)| path.clone()).unwrap_or_default();
     let legacy = hierarchies.iter().filter(|(list, _)| !list.is_empty());
     CgroupView {
         unified: !hierarchies.iter().any(|(list, _)| !list.is_empty()),

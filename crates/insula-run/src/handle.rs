@@ -38,7 +38,8 @@ impl Identity {
         let pid = Pid::from_raw(self.pid).filter(|_| self.pid > 0)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         // Opened first, compared then: from here on the number no longer matters.
-        let same = if self.inode == 0 { start_time(self.pid) == Some(self.start) } else { inode(pidfd.as_fd()) == self.inode };
+        let same =
+            if self.inode == 0 { start_time(self.pid) == Some(self.start) } else { inode(pidfd.as_fd()) == self.inode };
         same.then_some(Handle { pid: self.pid, pidfd })
     }
 }
@@ -75,10 +76,8 @@ impl Handle {
 
     /// Waits up to `milliseconds` for its end (-1: for ever); says whether it came.
     pub fn wait(&self, milliseconds: i64) -> bool {
-        let timeout = (milliseconds >= 0).then_some(Timespec {
-            tv_sec: milliseconds / 1000,
-            tv_nsec: (milliseconds % 1000) * 1_000_000,
-        });
+        let timeout = (milliseconds >= 0)
+            .then_some(Timespec { tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000 });
         loop {
             match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], timeout.as_ref()) {
                 Ok(0) => return false,
@@ -91,7 +90,8 @@ impl Handle {
 
     /// Sends `signal`. A process that has ended is an error that the caller may overlook.
     pub fn signal(&self, signal: i32) -> Result<()> {
-        let failed = |errno: Errno| Error::kernel(errno.raw_os_error(), format!("send signal {signal} to process {}", self.pid));
+        let failed =
+            |errno: Errno| Error::kernel(errno.raw_os_error(), format!("send signal {signal} to process {}", self.pid));
         insula_sys::process::pidfd_send_signal(self.pidfd.as_fd(), signal).map_err(failed)
     }
 }

@@ -10,8 +10,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{Errno, IoSlice};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, sendmsg,
-    socket_with,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    connect, sendmsg, socket_with,
 };
 
 /// How long somebody who accepts late, or never, may hold the command up.
@@ -37,14 +37,18 @@ pub(crate) fn send(path: &str, fd: BorrowedFd<'_>, text: &[u8]) -> core::result:
 /// Sends the terminal's master, with its name as runc sends it.
 pub(crate) fn terminal(path: &str, master: BorrowedFd<'_>) -> Result<()> {
     send(path, master, b"/dev/ptmx").map_err(|e| {
-        Error::kernel(e.raw_os_error(), "hand the terminal over").object(path).advice("somebody must listen at the console socket")
+        Error::kernel(e.raw_os_error(), "hand the terminal over")
+            .object(path)
+            .advice("somebody must listen at the console socket")
     })
 }
 
 /// Sends the process's pidfd.
 pub(crate) fn process(path: &str, pidfd: BorrowedFd<'_>) -> Result<()> {
     send(path, pidfd, b"pidfd").map_err(|e| {
-        Error::kernel(e.raw_os_error(), "hand the process's pidfd over").object(path).advice("somebody must listen at the pidfd socket")
+        Error::kernel(e.raw_os_error(), "hand the process's pidfd over")
+            .object(path)
+            .advice("somebody must listen at the pidfd socket")
     })
 }
 
@@ -53,7 +57,8 @@ pub(crate) fn process(path: &str, pidfd: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn listener(spec: &Spec<'_>, state: &State<'_>, pid: i32, listener: BorrowedFd<'_>) -> Result<()> {
     let pointer = "/linux/seccomp/listenerPath";
     let seccomp = spec.linux.seccomp.as_ref();
-    let Some(path) = seccomp.and_then(|seccomp| seccomp.listener_path.as_deref()).filter(|path| !path.is_empty()) else {
+    let Some(path) = seccomp.and_then(|seccomp| seccomp.listener_path.as_deref()).filter(|path| !path.is_empty())
+    else {
         return Err(Error::invalid(pointer, "hand the seccomp listener over", "there is no path"));
     };
     let metadata = seccomp.and_then(|seccomp| seccomp.listener_metadata.as_deref()).unwrap_or_default();
@@ -93,8 +98,8 @@ pub(crate) fn state_of(record: &Record, status: Status) -> State<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::format;
     use rustix::net::{RecvAncillaryBuffer, RecvFlags, accept, bind, listen, recvmsg};
+    use std::format;
 
     #[test]
     fn a_descriptor_arrives_with_its_text() {

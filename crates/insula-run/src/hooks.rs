@@ -79,14 +79,18 @@ fn one(
 ) -> Result<()> {
     let args: Vec<String> = hook.args.iter().map(|arg| String::from(arg.as_str())).collect();
     let env: Vec<String> = hook.env.iter().map(|entry| String::from(entry.as_str())).collect();
-    let program = Program { path: &hook.path, args: &args, env: &env, input: state.as_bytes(), timeout: hook.timeout, note };
+    let program =
+        Program { path: &hook.path, args: &args, env: &env, input: state.as_bytes(), timeout: hook.timeout, note };
     let ended = program.run(place).map_err(|e| e.field(format!("/hooks/{list}/{index}")))?;
     if ended.success() {
         return Ok(());
     }
-    Err(Error::new(Kind::Exec, format!(
-        "error running {list} hook #{index}: {} (config.json: /hooks/{list}/{index}): {}",
-        hook.path,
-        explain(&ended, hook.timeout)
-    )))
+    Err(Error::new(
+        Kind::Exec,
+        format!(
+            "error running {list} hook #{index}: {} (config.json: /hooks/{list}/{index}): {}",
+            hook.path,
+            explain(&ended, hook.timeout)
+        ),
+    ))
 }

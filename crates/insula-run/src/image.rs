@@ -25,7 +25,8 @@ pub(crate) struct Image {
 impl Image {
     /// Makes the image. It is not close-on-exec: init maps its steps from it and closes it.
     pub(crate) fn new(steps: &[u8]) -> Result<Self> {
-        let failed = |errno: Errno, what: &'static str| Error::kernel(errno.raw_os_error(), "make init's image").object(what);
+        let failed =
+            |errno: Errno, what: &'static str| Error::kernel(errno.raw_os_error(), "make init's image").object(what);
         // KERNEL(6.3): MFD_EXEC, which vm.memfd_noexec wants said.
         let flags = MemfdFlags::ALLOW_SEALING;
         let fd = match memfd_create(c"insula-init", flags | MemfdFlags::EXEC) {

@@ -21,7 +21,10 @@ pub fn kill(record: &Record, signal: i32, all: bool) -> Result<()> {
     let own_pids = record.held(Kind::PID).is_some_and(|held| held.how == "created");
     if all || (signal == SIGKILL && !own_pids && !group.is_none()) {
         if group.is_none() {
-            return Err(Error::state(format!("kill all processes of container {}", record.id), "it has no cgroup, so they cannot be known"));
+            return Err(Error::state(
+                format!("kill all processes of container {}", record.id),
+                "it has no cgroup, so they cannot be known",
+            ));
         }
         if record.init().is_none() && group.is_empty().unwrap_or(true) {
             return if all { Ok(()) } else { Err(not_running(record)) };

@@ -22,8 +22,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags, IoSliceMut, fcntl_setfd};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType, recvmsg, send,
-    socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType, recvmsg,
+    send, socketpair,
 };
 use rustix::process::{PidfdGetfdFlags, WaitId, WaitIdOptions, pidfd_getfd, waitid};
 
@@ -79,7 +79,12 @@ fn failed(errno: Errno, object: &'static str) -> Error {
 
 impl<'p> Launch<'p> {
     /// Starts the first process. The signals of [`ENDING`] and SIGCHLD must be blocked and readable from `signals`.
-    pub(crate) fn start(plan: &'p Plan, filled: Filled, cgroup: Option<BorrowedFd<'_>>, signals: OwnedFd) -> Result<Self> {
+    pub(crate) fn start(
+        plan: &'p Plan,
+        filled: Filled,
+        cgroup: Option<BorrowedFd<'_>>,
+        signals: OwnedFd,
+    ) -> Result<Self> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|e| failed(e, "socketpair"))?;
         fcntl_setfd(&theirs, FdFlags::empty()).map_err(|e| failed(e, "fcntl"))?;
@@ -259,7 +264,9 @@ impl<'p> Launch<'p> {
         self.reaped = true;
         let how = status.map_or_else(String::new, |status| match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => format!(" with status {code}"),
-            (_, Some(9)) => String::from(" by SIGKILL: the cgroup's memory limit may be too low, or somebody killed it"),
+            (_, Some(9)) => {
+                String::from(" by SIGKILL: the cgroup's memory limit may be too low, or somebody killed it")
+            }
             (_, Some(signal)) => format!(" by signal {signal}"),
             _ => String::new(),
         });
@@ -298,7 +305,9 @@ fn clone_failed(plan: &Plan, errno: Errno) -> Error {
     match errno {
         Errno::NOSPC => error.advice("a limit in /proc/sys/user, or the nesting limit of 32 levels, is reached"),
         Errno::PERM => error.advice("the caller needs CAP_SYS_ADMIN, or a user namespace in the document"),
-        Errno::BUSY | Errno::AGAIN => error.advice("the cgroup takes no processes, or its limit of processes is reached"),
+        Errno::BUSY | Errno::AGAIN => {
+            error.advice("the cgroup takes no processes, or its limit of processes is reached")
+        }
         _ => error,
     }
 }

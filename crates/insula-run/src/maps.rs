@@ -44,7 +44,8 @@ pub(crate) fn write_ids(dir: BorrowedFd<'_>, pid: i32, spec: &Spec<'_>) -> Resul
     let single = |mappings: &[IdMapping], own: u32| matches!(mappings, [m] if m.size == 1 && m.host_id == own);
     if single(gids, gid) {
         // Without this an ordinary user could shed a group that denies access (user_namespaces(7)).
-        write(dir, "setgroups", "deny").map_err(|e| Error::kernel(e.raw_os_error(), "deny setgroups before the group map is written"))?;
+        write(dir, "setgroups", "deny")
+            .map_err(|e| Error::kernel(e.raw_os_error(), "deny setgroups before the group map is written"))?;
         write_one(dir, "gid_map", gids, "/linux/gidMappings")?;
     } else {
         by_tool("newgidmap", "/etc/subgid", pid, gids, gid, "/linux/gidMappings")?;
@@ -57,10 +58,17 @@ pub(crate) fn write_ids(dir: BorrowedFd<'_>, pid: i32, spec: &Spec<'_>) -> Resul
 }
 
 /// Writes a map that belongs to a mount.
-pub(crate) fn write_range(dir: BorrowedFd<'_>, name: &'static str, ranges: &[[u32; 3]], field: insula_plan::Field) -> Result<()> {
+pub(crate) fn write_range(
+    dir: BorrowedFd<'_>,
+    name: &'static str,
+    ranges: &[[u32; 3]],
+    field: insula_plan::Field,
+) -> Result<()> {
     let text: String = ranges.iter().map(|[inside, outside, count]| format!("{inside} {outside} {count}\n")).collect();
     write(dir, name, &text).map_err(|e| {
-        Error::kernel(e.raw_os_error(), "map the ids of a mount").field(format!("{field}")).object(format!("write {:?} to {name}", text.trim_end()))
+        Error::kernel(e.raw_os_error(), "map the ids of a mount")
+            .field(format!("{field}"))
+            .object(format!("write {:?} to {name}", text.trim_end()))
     })
 }
 
@@ -71,7 +79,9 @@ fn write_one(dir: BorrowedFd<'_>, name: &'static str, mappings: &[IdMapping], po
             .field(pointer)
             .object(format!("write {:?} to {name}", text.trim_end()));
         match e {
-            Errno::PERM => error.advice("the caller may not give these ids away: they lie outside its own user namespace's map"),
+            Errno::PERM => {
+                error.advice("the caller may not give these ids away: they lie outside its own user namespace's map")
+            }
             Errno::INVAL => error.advice("ranges must not overlap, and there are at most 340"),
             _ => error,
         }
@@ -90,7 +100,8 @@ fn by_tool(
     pointer: &'static str,
 ) -> Result<()> {
     let attempted = "map a range of ids as an ordinary user";
-    let found = TOOL_DIRECTORIES.iter().map(|dir| format!("{dir}/{tool}")).find(|path| rustix::fs::stat(path.as_str()).is_ok());
+    let found =
+        TOOL_DIRECTORIES.iter().map(|dir| format!("{dir}/{tool}")).find(|path| rustix::fs::stat(path.as_str()).is_ok());
     let Some(path) = found else {
         return Err(Error::unsupported(pointer, attempted, format!("{tool} is not installed"))
             .advice(format!("install the package uidmap, or map the single id {own}")));
@@ -107,10 +118,15 @@ fn by_tool(
     // A set-user-id program has no more rights then than who starts it.
     let status = file::read_text(CWD, "/proc/self/status", 1 << 16, "look at the caller").unwrap_or_default();
     if status.lines().any(|line| line.strip_prefix("NoNewPrivs:").is_some_and(|value| value.trim() == "1")) {
-        return Err(Error::unsupported(pointer, attempted, format!("{tool} refused, since the caller has no_new_privs: {}", ended.output.trim()))
-            .advice(format!("start insula without no_new_privs, or map the single id {own}")));
+        return Err(Error::unsupported(
+            pointer,
+            attempted,
+            format!("{tool} refused, since the caller has no_new_privs: {}", ended.output.trim()),
+        )
+        .advice(format!("start insula without no_new_privs, or map the single id {own}")));
     }
-    let ranges: Vec<String> = mappings.iter().filter(|m| m.host_id != own).map(|m| format!("{}:{}", m.host_id, m.size)).collect();
+    let ranges: Vec<String> =
+        mappings.iter().filter(|m| m.host_id != own).map(|m| format!("{}:{}", m.host_id, m.size)).collect();
     Err(Error::unsupported(pointer, attempted, format!("{tool} refused: {}", ended.output.trim()))
         .advice(format!("{database} needs a line for this user that covers {}", ranges.join(", "))))
 }

@@ -34,7 +34,10 @@ impl Users {
     /// The descriptor of a user namespace with this map; good as long as `self`.
     pub(crate) fn descriptor(&mut self, ids: &MountIds, field: Field) -> Result<u64> {
         if ids.users.is_empty() {
-            let joined = self.joined.as_ref().ok_or_else(|| failed(Errno::BADF, ATTEMPTED, "the joined user namespace", field))?;
+            let joined = self
+                .joined
+                .as_ref()
+                .ok_or_else(|| failed(Errno::BADF, ATTEMPTED, "the joined user namespace", field))?;
             return Ok(joined.as_raw_fd() as u64);
         }
         let same = |known: &&(MountIds, OwnedFd)| known.0.users == ids.users && known.0.groups == ids.groups;
@@ -90,7 +93,9 @@ fn make(ids: &MountIds, field: Field) -> Result<OwnedFd> {
 pub(crate) fn refused(errno: Errno, path: &str, field: Field) -> Error {
     let error = failed(errno, ATTEMPTED, path, field);
     match errno {
-        Errno::INVAL => error.reason("the file system of the source cannot be mapped by this kernel, or it is mapped already"),
+        Errno::INVAL => {
+            error.reason("the file system of the source cannot be mapped by this kernel, or it is mapped already")
+        }
         Errno::PERM => error.reason("the caller has no rights over the file system, or its mount is mapped already"),
         _ => error,
     }

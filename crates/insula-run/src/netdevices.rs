@@ -45,7 +45,8 @@ fn one(
     new_name: &str,
 ) -> core::result::Result<(), Errno> {
     let index = here.index_of(name)?;
-    let addresses: Vec<Address> = here.addresses()?.into_iter().filter(|address| address.index == index && address.stays()).collect();
+    let addresses: Vec<Address> =
+        here.addresses()?.into_iter().filter(|address| address.index == index && address.stays()).collect();
     let before = there.links()?;
     here.move_link(index, target.as_raw_fd(), new_name)?;
     // A name such as eth%d is the kernel's to complete, and the number may be another one there.
@@ -57,12 +58,15 @@ fn one(
 }
 
 fn explained(errno: Errno, name: &str, new_name: &str) -> Error {
-    let error = Error::kernel(errno.raw_os_error(), format!("move network device {name} into the container as {new_name}"))
-        .field(format!("/linux/netDevices/{}", name.replace('~', "~0")));
+    let error =
+        Error::kernel(errno.raw_os_error(), format!("move network device {name} into the container as {new_name}"))
+            .field(format!("/linux/netDevices/{}", name.replace('~', "~0")));
     match errno {
         Errno::NODEV => error.reason("there is no such device in the runtime's network namespace"),
         Errno::EXIST => error.reason("the container's network namespace has a device of that name"),
-        Errno::INVAL => error.reason("the device belongs to its network namespace and cannot be moved, or the name is taken"),
+        Errno::INVAL => {
+            error.reason("the device belongs to its network namespace and cannot be moved, or the name is taken")
+        }
         _ => error,
     }
 }

@@ -244,7 +244,10 @@ mod tests {
         // A namespace in which it was never brought up has none.
         let up = std::fs::read_to_string("/sys/class/net/lo/flags").unwrap().trim() == "0x9";
         assert_eq!(addresses.iter().any(has), up, "{addresses:?}");
-        assert!(addresses.iter().filter(|address| address.index == index).all(|address| !address.stays()), "of the host");
+        assert!(
+            addresses.iter().filter(|address| address.index == index).all(|address| !address.stays()),
+            "of the host"
+        );
         assert_eq!(socket.index_of("no-such-dev"), Err(Errno::NODEV));
     }
 

@@ -15,8 +15,8 @@ use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatFs, StatVfsMountFlags, major, minor, openat, statat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
-    fsopen, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen, open_tree,
 };
 
 /// What the slots are filled from.
@@ -49,7 +49,7 @@ pub(crate) fn fill(plan: &Plan, mut sources: Sources) -> Result<Filled> {
         let fd = match slot {
             Slot::Namespace(kind) => Some(inherit(joined(&mut sources, *kind)?)?),
             Slot::TaskFile(_) => tasks.next(),
-            Slot::CgroupDir => sources.cgroup.take().map(inherit).transpose()?,
+            Slot::CgroupDir => sources.cgroup.take().map(alone).map(inherit).transpose()?,
             Slot::Tree(source) if plan.trees_inside => Some(looked_at(source, *field)?),
             Slot::Tree(source) => Some(tree(source, *field, &mut users)?),
             Slot::Early(mount) if mount.inside => Some(reserved()?),
@@ -70,6 +70,13 @@ fn joined(sources: &mut Sources, kind: Kind) -> Result<OwnedFd> {
         .as_mut()
         .and_then(|joins| joins[kind].take())
         .ok_or_else(|| Error::state(format!("join the {kind} namespace"), "it was not opened"))
+}
+
+/// The directory as a mount of its own, of which it is the root: whoever gets hold of the descriptor cannot go up from it.
+/// An ordinary user may not make one, nor has anything above it that a container's root could change.
+fn alone(dir: OwnedFd) -> OwnedFd {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(&dir, c"", flags).unwrap_or(dir)
 }
 
 /// Lets a descriptor survive execve.
@@ -154,7 +161,13 @@ fn tree(source: &TreeSource, field: Field, users: &mut mount_ids::Users) -> Resu
         set(&fd, false, MountAttr { set: source.set, clear, ..MountAttr::default() }, path, field)?;
     }
     if source.set_all | source.clear_all != 0 {
-        set(&fd, true, MountAttr { set: source.set_all, clear: source.clear_all, ..MountAttr::default() }, path, field)?;
+        set(
+            &fd,
+            true,
+            MountAttr { set: source.set_all, clear: source.clear_all, ..MountAttr::default() },
+            path,
+            field,
+        )?;
     }
     Ok(fd)
 }
@@ -195,7 +208,11 @@ fn check(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<()> {
     if source.procfs {
         let statfs: StatFs = rustix::fs::fstatfs(fd).map_err(|e| failed(e, "look at the source", path, field))?;
         if statfs.f_type as i64 != PROC_SUPER_MAGIC {
-            return Err(Error::invalid(format!("{field}"), format!("mount {path} on /proc"), "it is no procfs: whoever enters the container would be fed false facts"));
+            return Err(Error::invalid(
+                format!("{field}"),
+                format!("mount {path} on /proc"),
+                "it is no procfs: whoever enters the container would be fed false facts",
+            ));
         }
     }
     if source.device.is_none() && !source.directory {

@@ -102,7 +102,10 @@ impl Record {
                 .advice("`insula delete --force` cleans up what can be found")
         })?;
         if record.version != VERSION {
-            return Err(Error::state(attempted, alloc::format!("its form is of version {}, this insula knows {VERSION}", record.version)));
+            return Err(Error::state(
+                attempted,
+                alloc::format!("its form is of version {}, this insula knows {VERSION}", record.version),
+            ));
         }
         if record.init.pid < 1 {
             return Err(Error::state(attempted, alloc::format!("{} is no process id", record.init.pid)));

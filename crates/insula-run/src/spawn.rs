@@ -120,7 +120,8 @@ impl Program<'_> {
         let outcome = self.talk(&child, input_write, &output_read, limit);
         let mut errno = [0; 4];
         let not_started = matches!(rustix::io::read(&exec_read, &mut errno), Ok(4));
-        let status = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, self.path))?;
+        let status =
+            waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, self.path))?;
         if let Some(dir) = self.note {
             let _ = rustix::fs::unlinkat(dir, NOTE, rustix::fs::AtFlags::empty());
         }
@@ -168,7 +169,8 @@ impl Program<'_> {
                     && let Cloned::Parent { pidfd, .. } = clone3(0, None)?
                 {
                     let ended = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
-                    let status = ended.and_then(|status| status.exit_status().or(status.terminating_signal().map(|s| 128 + s)));
+                    let status =
+                        ended.and_then(|status| status.exit_status().or(status.terminating_signal().map(|s| 128 + s)));
                     insula_sys::process::exit(status.unwrap_or(255));
                 }
             }

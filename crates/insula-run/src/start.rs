@@ -26,11 +26,15 @@ pub fn start(home: &Home) -> Result<()> {
     match status::of(home, &record) {
         Status::Created => {}
         Status::Stopped => return Err(Error::state(attempted, "cannot start a container that has stopped")),
-        Status::Running | Status::Paused => return Err(Error::state(attempted, "cannot start an already running container")),
+        Status::Running | Status::Paused => {
+            return Err(Error::state(attempted, "cannot start an already running container"));
+        }
         Status::Creating => return Err(Error::state(attempted, "cannot start a container that is being created")),
     }
     if !record.startable {
-        return Err(Error::state(attempted, "cannot start a container without a process in its config.json").field("/process"));
+        return Err(
+            Error::state(attempted, "cannot start a container without a process in its config.json").field("/process")
+        );
     }
     let config = if record.hooks { document(home)? } else { Vec::new() };
     if record.hooks {

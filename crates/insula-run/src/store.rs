@@ -98,7 +98,8 @@ impl Root {
             Err(Errno::NOENT) => return Ok(None),
             done => done.map_err(|e| failed(e, "open the container's state directory", &path))?,
         };
-        let root = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3).map_err(|e| failed(e, "hold the state directory", &path))?;
+        let root =
+            rustix::io::fcntl_dupfd_cloexec(&self.fd, 3).map_err(|e| failed(e, "hold the state directory", &path))?;
         Ok(Some(Home { id: String::from(id), path, root, fd }))
     }
 
@@ -183,7 +184,8 @@ impl Home {
                     let _ = nanosleep(&Timespec { tv_sec: 0, tv_nsec: 2_000_000 });
                 }
                 Err(Errno::AGAIN) => {
-                    return Err(Error::state(attempted, "another command has been working on it for 10 s").object(&*self.path)
+                    return Err(Error::state(attempted, "another command has been working on it for 10 s")
+                        .object(&*self.path)
                         .advice("end that command, or wait for it"));
                 }
                 Err(errno) => return Err(failed(errno, attempted, &self.path)),
@@ -235,8 +237,10 @@ impl Home {
     pub fn make_fifo(&self) -> Result<OwnedFd> {
         let attempted = "make the start fifo";
         let path = || format!("{}/{FIFO}", self.path);
-        rustix::fs::mknodat(&self.fd, FIFO, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(|e| failed(e, attempted, &path()))?;
-        openat(&self.fd, FIFO, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| failed(e, attempted, &path()))
+        rustix::fs::mknodat(&self.fd, FIFO, FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+            .map_err(|e| failed(e, attempted, &path()))?;
+        openat(&self.fd, FIFO, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
+            .map_err(|e| failed(e, attempted, &path()))
     }
 
     /// Whether init was not started yet: the fifo goes when it is.

@@ -47,8 +47,9 @@ pub fn update(home: &Home, record: &Record, mut wanted: Resources<'_>) -> Result
     group.apply(&wanted, None)?;
     remember(&mut known, wanted);
     let text = insula_spec::to_json(&known);
-    file::replace(home.fd(), LIMITS, text.as_bytes(), 0o600)
-        .map_err(|e| Error::kernel(e.raw_os_error(), "keep the container's limits").object(format!("{}/{LIMITS}", home.path)))
+    file::replace(home.fd(), LIMITS, text.as_bytes(), 0o600).map_err(|e| {
+        Error::kernel(e.raw_os_error(), "keep the container's limits").object(format!("{}/{LIMITS}", home.path))
+    })
 }
 
 /// Adds to the limits of `wanted` those that the kernel takes only together with them.
@@ -144,7 +145,10 @@ mod tests {
             memory: Some(Memory { limit: Some(64 << 20), swap: Some(96 << 20), ..Memory::default() }),
             ..Resources::default()
         };
-        let memory = |limit, swap| Resources { memory: Some(Memory { limit, swap, ..Memory::default() }), ..Resources::default() };
+        let memory = |limit, swap| Resources {
+            memory: Some(Memory { limit, swap, ..Memory::default() }),
+            ..Resources::default()
+        };
         let mut wanted = memory(None, Some(128 << 20));
         complete(&mut wanted, &known);
         assert_eq!(wanted, memory(Some(64 << 20), Some(128 << 20)));

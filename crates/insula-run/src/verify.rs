@@ -55,7 +55,11 @@ fn one(
         // A kernel without the kind: only inheriting it is true.
         return match want {
             Want::Inherit => Ok(None),
-            _ => Err(Error::unsupported("/linux/namespaces", format!("use a {kind} namespace"), "this kernel has none, or its identity cannot be read")),
+            _ => Err(Error::unsupported(
+                "/linux/namespaces",
+                format!("use a {kind} namespace"),
+                "this kernel has none, or its identity cannot be read",
+            )),
         };
     };
     let how = match want {

@@ -56,7 +56,9 @@ pub fn make(lower: &str, read_only: bool) -> Result<View> {
         }
     })?;
     if in_user_namespace {
-        for (name, text) in [("setgroups", String::from("deny")), ("uid_map", format!("0 {uid} 1")), ("gid_map", format!("0 {gid} 1"))] {
+        for (name, text) in
+            [("setgroups", String::from("deny")), ("uid_map", format!("0 {uid} 1")), ("gid_map", format!("0 {gid} 1"))]
+        {
             let path = format!("/proc/self/{name}");
             openat(CWD, &*path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
                 .and_then(|fd| rustix::io::write(&fd, text.as_bytes()))
@@ -128,7 +130,12 @@ fn open(path: &str) -> Result<OwnedFd> {
 /// An ordinary user may not look under a mount, so a directory with mounts below it is shown piece by piece: each of its
 /// directories that has none, down to those.
 fn pieces(dir: &str, points: &[&str], layers: &mut Vec<Layer>) -> Result<()> {
-    let listed = openat(CWD, if dir.is_empty() { "/" } else { dir }, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let listed = openat(
+        CWD,
+        if dir.is_empty() { "/" } else { dir },
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
     // What this user cannot read is not shown.
     let Ok(listed) = listed else { return Ok(()) };
     for entry in Dir::read_from(&listed).map_err(|e| failed(e, ATTEMPTED, dir))? {
@@ -138,7 +145,9 @@ fn pieces(dir: &str, points: &[&str], layers: &mut Vec<Layer>) -> Result<()> {
         if name == "." || name == ".." || HIDDEN.contains(&path.as_str()) || entry.file_type() != FileType::Directory {
             continue;
         }
-        let below = |point: &&str| point.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = |point: &&str| {
+            point.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         if points.iter().any(below) {
             pieces(&path, points, layers)?;
         } else if let Ok(lower) = open(&path) {
@@ -174,7 +183,9 @@ fn skeleton(memory: &OwnedFd) -> Result<()> {
         }
     }
     for (name, mode) in [("root/tmp", 0o1777), ("root/run", 0o755), ("root/var", 0o755)] {
-        match mkdirat(memory, name, Mode::empty()).and_then(|()| chmodat(memory, name, Mode::from_raw_mode(mode), AtFlags::empty())) {
+        match mkdirat(memory, name, Mode::empty())
+            .and_then(|()| chmodat(memory, name, Mode::from_raw_mode(mode), AtFlags::empty()))
+        {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(failed(e, ATTEMPTED, name)),
         }
@@ -209,7 +220,11 @@ fn memory() -> Result<OwnedFd> {
 fn overlay(memory: &OwnedFd, index: usize, layer: &Layer, in_user_namespace: bool, read_only: bool) -> Result<()> {
     let step = |e: Errno| {
         let error = failed(e, ATTEMPTED, format!("overlay over {}/", layer.at));
-        if e == Errno::NODEV { error.advice("this kernel has no overlayfs: load the module overlay, or use --rootfs with `run`") } else { error }
+        if e == Errno::NODEV {
+            error.advice("this kernel has no overlayfs: load the module overlay, or use --rootfs with `run`")
+        } else {
+            error
+        }
     };
     for part in ["upper", "work"] {
         mkdirat(memory, format!("{part}{index}"), Mode::from_raw_mode(0o755)).map_err(step)?;

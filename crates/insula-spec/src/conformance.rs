@@ -54,7 +54,8 @@ fn fields(shape: &Shape, at: &str, list: &mut Vec<String>) {
 /// The pointers that the plan refuses, as it has them.
 fn refused() -> BTreeSet<String> {
     let code = read("crates/insula-plan/src/compile.rs");
-    let body = code.split("fn refuse_unknown_parts").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the function");
+    let body =
+        code.split("fn refuse_unknown_parts").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the function");
     body.split('"').filter(|text| text.starts_with('/')).map(String::from).collect()
 }
 
@@ -86,7 +87,10 @@ fn tests() -> BTreeMap<String, String> {
         } else {
             vec![whole]
         };
-        for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs" || extension == "json")) {
+        for file in files
+            .iter()
+            .filter(|file| file.extension().is_some_and(|extension| extension == "rs" || extension == "json"))
+        {
             let name = file.strip_prefix(workspace()).expect("it is below").display().to_string();
             // Documents that are wrong, or merely there, show less than containers.
             let late = name.contains("bad_documents") || name.contains("combinations") || name.contains("odd_");

@@ -11,7 +11,6 @@
 //! containers. Only the two programs may depend on it; a library or test that did would define these symbols twice.
 #![no_std]
 
-
 mod arena;
 mod entry;
 mod memory;

@@ -10,8 +10,8 @@ use insula_error::{Error, Result};
 use insula_run::Log;
 use insula_run::store::Root;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 
 /// Where root keeps its containers.
 const ROOT: &str = "/run/insula";
@@ -39,8 +39,12 @@ impl<'a> Context<'a> {
         let globals = parsed.globals();
         let logger = Logger { format: globals.log_format, debug: globals.debug };
         // Opened at once: an engine wants the record of whatever fails later. Never through a fifo nobody reads.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let log = globals.log.filter(|path| !path.is_empty()).and_then(|path| openat(CWD, path, flags, Mode::from_raw_mode(0o644)).ok());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let log = globals
+            .log
+            .filter(|path| !path.is_empty())
+            .and_then(|path| openat(CWD, path, flags, Mode::from_raw_mode(0o644)).ok());
         Self { logger, log, root: globals.root }
     }
 
@@ -74,7 +78,8 @@ impl<'a> Context<'a> {
     /// The state root, made where it is missing.
     pub(crate) fn make_root(&self) -> Result<Root> {
         let path = self.root_path();
-        Root::open(&path, true)?.ok_or_else(|| Error::state("make the state directory", "it is gone again").object(path))
+        Root::open(&path, true)?
+            .ok_or_else(|| Error::state("make the state directory", "it is gone again").object(path))
     }
 
     /// Whether `--debug` was given.

@@ -61,6 +61,8 @@ fn run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32, Error> {
     let name = parsed.command.map_or("help", |command| command.name);
     match command::COMMANDS.iter().find(|(known, _)| *known == name) {
         Some((_, perform)) => perform(parsed, context),
-        None => Err(Error::new(Kind::Unsupported, alloc::format!("perform {name}")).reason("insula does not do this yet")),
+        None => {
+            Err(Error::new(Kind::Unsupported, alloc::format!("perform {name}")).reason("insula does not do this yet"))
+        }
     }
 }

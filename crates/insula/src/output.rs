@@ -44,5 +44,7 @@ pub(crate) fn usage_error(error: &Error) {
 
 /// Whether standard output is a terminal, and its width in columns.
 pub(crate) fn terminal(fd: i32) -> Option<usize> {
-    rustix::termios::tcgetwinsize(borrow(fd)).ok().map(|size| if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
+    rustix::termios::tcgetwinsize(borrow(fd))
+        .ok()
+        .map(|size| if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
 }

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
 use insula_spec::{IdMapping, Mount};
-use insula_steps::{ATTACH_ON_PROC, Fd, ATTACH_PLAIN_DIR, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PLAIN_DIR, Step};
+use insula_steps::{ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PLAIN_DIR, Step};
 use insula_sys::mount::{attr, propagation};
 use options::Parsed;
 
@@ -99,7 +99,14 @@ fn shows_foreign(planner: &Planner<'_>, kind: &str) -> Option<(&'static str, Kin
 }
 
 /// A new file system.
-fn new(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, kind: &str, target: &str, parsed: &Parsed<'_>) -> Result<()> {
+fn new(
+    planner: &mut Planner<'_>,
+    field: Field,
+    mount: &Mount<'_>,
+    kind: &str,
+    target: &str,
+    parsed: &Parsed<'_>,
+) -> Result<()> {
     let mut options: Vec<String> = Vec::with_capacity(parsed.data.len() + 2);
     if let Some(source) = mount.source.as_deref().filter(|source| !source.is_empty()) {
         options.push(format!("source={source}"));
@@ -108,7 +115,8 @@ fn new(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, kind: &str, t
         options.push(String::from("ro"));
     }
     options.extend(parsed.superblock.iter().map(|flag| String::from(*flag)));
-    options.extend(parsed.data.iter().filter(|option| keeps(planner, kind, option)).map(|option| String::from(*option)));
+    options
+        .extend(parsed.data.iter().filter(|option| keeps(planner, kind, option)).map(|option| String::from(*option)));
     let mut flags = 0;
     if parsed.copy_up {
         flags |= MOUNT_COPY_UP;
@@ -155,9 +163,12 @@ fn keeps(planner: &Planner<'_>, kind: &str, option: &str) -> bool {
         return true;
     }
     let Some(gid) = option.strip_prefix("gid=").and_then(|gid| gid.parse::<u64>().ok()) else { return true };
-    planner.spec.linux.gid_mappings.iter().any(|m| {
-        (u64::from(m.container_id)..u64::from(m.container_id) + u64::from(m.size)).contains(&gid)
-    })
+    planner
+        .spec
+        .linux
+        .gid_mappings
+        .iter()
+        .any(|m| (u64::from(m.container_id)..u64::from(m.container_id) + u64::from(m.size)).contains(&gid))
 }
 
 fn bind(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, target: &str, parsed: &Parsed<'_>) -> Result<()> {
@@ -220,10 +231,12 @@ fn mount_ids(planner: &Planner<'_>, field: Field, mount: &Mount<'_>, parsed: &Pa
         }
         // The joined namespace itself says.
         Want::Join(_) => Ok(Some(MountIds { recursive, ..MountIds::default() })),
-        Want::Inherit | Want::Stay(_) => {
-            Err(Error::invalid(format!("{field}/options"), attempted, "there are no mappings, and no user namespace to take them from")
-                .advice("give uidMappings and gidMappings"))
-        }
+        Want::Inherit | Want::Stay(_) => Err(Error::invalid(
+            format!("{field}/options"),
+            attempted,
+            "there are no mappings, and no user namespace to take them from",
+        )
+        .advice("give uidMappings and gidMappings")),
     }
 }
 
@@ -238,7 +251,8 @@ fn shown_by_earlier(planner: &Planner<'_>, field: Field, source: &str) -> Option
     let inside = below_root(planner, &clean(source))?;
     let covers = |entry: &Mount<'_>| {
         let target = in_root(planner, &entry.destination);
-        let beneath = |path: &str, dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let beneath =
+            |path: &str, dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         target != "/" && (beneath(&inside, &target) || beneath(&target, &inside))
     };
     planner.spec.mounts[..index].iter().any(covers).then_some(inside)

@@ -131,7 +131,11 @@ impl<'s> Parsed<'s> {
             } else if let Some(effect) = option.strip_prefix('r').and_then(find).filter(|e| e.is_attribute()) {
                 parsed.apply_recursive(effect);
             } else if option.is_empty() || option.starts_with('=') {
-                return Err(Error::invalid(format!("/mounts/{index}/options/{place}"), "mount", "the option has no name"));
+                return Err(Error::invalid(
+                    format!("/mounts/{index}/options/{place}"),
+                    "mount",
+                    "the option has no name",
+                ));
             } else {
                 parsed.data.push(option);
             }

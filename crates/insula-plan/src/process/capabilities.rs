@@ -72,7 +72,8 @@ pub(super) struct Sets {
 /// newer than the runtime must still be able to start containers, and the container gets less, not more.
 pub(super) fn sets(process: &Process<'_>) -> Sets {
     let Some(given) = &process.capabilities else { return Sets::default() };
-    let bits = |list: &[Str<'_>]| list.iter().filter_map(|name| capability(name)).fold(0, |set, number| set | 1 << number);
+    let bits =
+        |list: &[Str<'_>]| list.iter().filter_map(|name| capability(name)).fold(0, |set, number| set | 1 << number);
     Sets {
         bounding: bits(&given.bounding),
         effective: bits(&given.effective),
@@ -89,7 +90,9 @@ mod tests {
     #[test]
     fn numbers_are_the_kernels() {
         // linux/capability.h
-        for (name, number) in [("CAP_CHOWN", 0), ("CAP_SYS_ADMIN", 21), ("CAP_SYSLOG", 34), ("CAP_CHECKPOINT_RESTORE", 40)] {
+        for (name, number) in
+            [("CAP_CHOWN", 0), ("CAP_SYS_ADMIN", 21), ("CAP_SYSLOG", 34), ("CAP_CHECKPOINT_RESTORE", 40)]
+        {
             assert_eq!(capability(name), Some(number));
         }
         assert_eq!(capability("CAP_NONSENSE"), None);

@@ -4,9 +4,9 @@
 //! The order is the kernel's: what needs privilege comes before the user changes, limits come after the last file is
 //! opened, the seccomp filter comes last of all where `noNewPrivileges` allows it.
 
+mod bits;
 mod capabilities;
 mod scheduling;
-mod bits;
 
 pub use capabilities::{capability, names as capability_names};
 
@@ -225,8 +225,12 @@ fn user(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
             })
     };
     let refuse = |pointer: String, id: u32, list: &str| {
-        Err(Error::invalid(pointer, "become the process's user", format!("id {id} is not mapped in the container's user namespace"))
-            .advice(format!("map it in /linux/{list}, or use an id that is")))
+        Err(Error::invalid(
+            pointer,
+            "become the process's user",
+            format!("id {id} is not mapped in the container's user namespace"),
+        )
+        .advice(format!("map it in /linux/{list}, or use an id that is")))
     };
     let linux = &planner.spec.linux;
     if !mapped(user.uid, &linux.uid_mappings) {
@@ -275,7 +279,11 @@ fn limits(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
     for (index, limit) in process.rlimits.iter().enumerate() {
         let field = Field::Entry("/process/rlimits", index);
         let resource = insula_spec::RLIMITS.number(&limit.kind).ok_or_else(|| {
-            Error::invalid(format!("{field}/type"), "set a resource limit", format!("there is no limit {:?}", limit.kind.as_str()))
+            Error::invalid(
+                format!("{field}/type"),
+                "set a resource limit",
+                format!("there is no limit {:?}", limit.kind.as_str()),
+            )
         })?;
         planner.step(PHASE, field, Step::Limit { resource, soft: limit.soft, hard: limit.hard });
     }
@@ -285,16 +293,24 @@ fn limits(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
 fn labels(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
     if let Some(profile) = process.apparmor_profile.as_ref().filter(|profile| !profile.is_empty()) {
         if !planner.facts.apparmor {
-            return Err(Error::unsupported("/process/apparmorProfile", format!("apply AppArmor profile {profile}"), "AppArmor is not enabled on this host")
-                .advice("remove the field, or boot with apparmor=1 security=apparmor"));
+            return Err(Error::unsupported(
+                "/process/apparmorProfile",
+                format!("apply AppArmor profile {profile}"),
+                "AppArmor is not enabled on this host",
+            )
+            .advice("remove the field, or boot with apparmor=1 security=apparmor"));
         }
         let label = text::bytes(format!("exec {profile}").as_bytes());
         planner.step(PHASE, Field::At("/process/apparmorProfile"), Step::Label { file: c"apparmor/exec", label });
     }
     if let Some(selinux) = process.selinux_label.as_ref().filter(|label| !label.is_empty()) {
         if !planner.facts.selinux {
-            return Err(Error::unsupported("/process/selinuxLabel", format!("apply SELinux label {selinux}"), "SELinux is not enabled on this host")
-                .advice("remove the field"));
+            return Err(Error::unsupported(
+                "/process/selinuxLabel",
+                format!("apply SELinux label {selinux}"),
+                "SELinux is not enabled on this host",
+            )
+            .advice("remove the field"));
         }
         let label = text::bytes(selinux.as_bytes());
         planner.step(PHASE, Field::At("/process/selinuxLabel"), Step::Label { file: c"exec", label });

@@ -57,10 +57,15 @@ fn scheduler(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
 fn io_priority(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
     let Some(priority) = &process.io_priority else { return Ok(()) };
     let attempted = "set the I/O priority";
-    let class =
-        insula_spec::IO_PRIORITY_CLASSES.number(&priority.class).ok_or_else(|| unknown("/process/ioPriority/class", attempted, &priority.class))?;
+    let class = insula_spec::IO_PRIORITY_CLASSES
+        .number(&priority.class)
+        .ok_or_else(|| unknown("/process/ioPriority/class", attempted, &priority.class))?;
     let level = u32::try_from(priority.priority).ok().filter(|level| *level < 8).ok_or_else(|| {
-        Error::invalid("/process/ioPriority/priority", attempted, format!("{} is not between 0 and 7", priority.priority))
+        Error::invalid(
+            "/process/ioPriority/priority",
+            attempted,
+            format!("{} is not between 0 and 7", priority.priority),
+        )
     })?;
     planner.step(PHASE, Field::At("/process/ioPriority"), Step::IoPriority { priority: class << 13 | level });
     Ok(())
@@ -69,16 +74,18 @@ fn io_priority(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
 fn memory_policy(planner: &mut Planner<'_>) -> Result<()> {
     let Some(policy) = &planner.spec.linux.memory_policy else { return Ok(()) };
     let attempted = "set the memory policy";
-    let mut mode =
-        insula_spec::MEMORY_POLICY_MODES.number(&policy.mode).ok_or_else(|| unknown("/linux/memoryPolicy/mode", attempted, &policy.mode))?;
+    let mut mode = insula_spec::MEMORY_POLICY_MODES
+        .number(&policy.mode)
+        .ok_or_else(|| unknown("/linux/memoryPolicy/mode", attempted, &policy.mode))?;
     for (index, name) in policy.flags.iter().enumerate() {
         mode |= insula_spec::MEMORY_POLICY_FLAGS
             .number(name)
             .ok_or_else(|| unknown(&format!("/linux/memoryPolicy/flags/{index}"), attempted, name))?;
     }
     let nodes = policy.nodes.as_deref().unwrap_or("");
-    let nodes = bits::bit_list(nodes, 16)
-        .ok_or_else(|| Error::invalid("/linux/memoryPolicy/nodes", attempted, format!("{nodes:?} is no list of nodes")))?;
+    let nodes = bits::bit_list(nodes, 16).ok_or_else(|| {
+        Error::invalid("/linux/memoryPolicy/nodes", attempted, format!("{nodes:?} is no list of nodes"))
+    })?;
     planner.step(PHASE, Field::At("/linux/memoryPolicy"), Step::MemoryPolicy { mode, nodes: text::bytes(&nodes) });
     Ok(())
 }

@@ -230,7 +230,8 @@ impl Writer<'_> {
         for (slot, field) in &self.draft.plan.slots {
             match slot {
                 Slot::CgroupDir => {
-                    let purpose = "open the cgroup for the intermediate process, so that nothing above it can be reached";
+                    let purpose =
+                        "open the cgroup for the intermediate process, so that nothing above it can be reached";
                     self.runtime(phase, purpose, &["open_tree"], Some("/linux/cgroupsPath"));
                 }
                 Slot::Early(mount) if !mount.inside => {

@@ -67,9 +67,8 @@ pub(super) fn stay(container: Container, keep: bool, root: &Root, context: &Cont
 pub(super) fn read(parsed: &Parsed<'_>) -> Result<(String, Vec<u8>)> {
     let bundle = absolute(parsed.flag("bundle").unwrap_or("."));
     let path = format!("{bundle}/config.json");
-    let config = file::read(CWD, &path, insula_spec::MAX_DOCUMENT, "read the bundle's document").map_err(|e| {
-        if e.errno() == Some(2) { e.advice("`insula spec` writes one") } else { e }
-    })?;
+    let config = file::read(CWD, &path, insula_spec::MAX_DOCUMENT, "read the bundle's document")
+        .map_err(|e| if e.errno() == Some(2) { e.advice("`insula spec` writes one") } else { e })?;
     Ok((bundle, config))
 }
 
@@ -88,7 +87,9 @@ pub(super) fn document<'d>(parsed: &Parsed<'_>, config: &'d [u8], context: &Cont
     }
     let applied = share::apply(&mut spec, &choices, context.root()?.as_ref())?;
     for pointer in &applied.left_out {
-        context.warn(&format!("config.json: {pointer} is left out, since the command line chooses another namespace for it"));
+        context.warn(&format!(
+            "config.json: {pointer} is left out, since the command line chooses another namespace for it"
+        ));
     }
     Ok((spec, applied.pinned))
 }
@@ -159,7 +160,8 @@ pub(super) fn passed_on(parsed: &Parsed<'_>) -> Result<(u32, Vec<String>)> {
             return Err(Error::usage(format!("descriptor {number} is to be passed on and is not open")));
         }
     }
-    insula_sys::process::cloexec_from(3 + total).map_err(|e| Error::kernel(e.raw_os_error(), "close inherited descriptors"))?;
+    insula_sys::process::cloexec_from(3 + total)
+        .map_err(|e| Error::kernel(e.raw_os_error(), "close inherited descriptors"))?;
     let mut env = Vec::new();
     if listen > 0 {
         env.push(format!("LISTEN_FDS={listen}"));

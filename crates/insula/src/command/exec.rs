@@ -24,7 +24,10 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     let (home, record) = status::find(context.root()?.as_ref(), id)?;
     let config = file::read(home.fd(), CONFIG, insula_spec::MAX_DOCUMENT, "read the container's document")?;
     let mut spec = insula_spec::load(&config)?;
-    let given = parsed.flag("process").map(|path| file::read_stream(CWD, path, insula_spec::MAX_DOCUMENT, "read the process")).transpose()?;
+    let given = parsed
+        .flag("process")
+        .map(|path| file::read_stream(CWD, path, insula_spec::MAX_DOCUMENT, "read the process"))
+        .transpose()?;
     let process = match &given {
         Some(bytes) => {
             let process = insula_spec::load_process(bytes)?;
@@ -42,7 +45,14 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
         serve_terminal: !detach,
         ignore_paused: parsed.is_set("ignore-paused"),
         cgroups: parsed.values("cgroup").map(String::from).collect(),
-        options: Options { id: String::from(id), run: true, no_new_keyring: true, preserve_fds, extra_env, ..Options::default() },
+        options: Options {
+            id: String::from(id),
+            run: true,
+            no_new_keyring: true,
+            preserve_fds,
+            extra_env,
+            ..Options::default()
+        },
     };
     let only = reduced(spec, process);
     let started = exec(&home, &record, &only, &request, context)?;

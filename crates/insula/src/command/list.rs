@@ -67,7 +67,8 @@ fn rows(context: &Context<'_>) -> Result<Vec<Row>> {
                 if !names.iter().any(|(known, _)| *known == uid) {
                     names.push((uid, owner(uid)));
                 }
-                let owner = names.iter().find(|(known, _)| *known == uid).map(|(_, name)| name.clone()).unwrap_or_default();
+                let owner =
+                    names.iter().find(|(known, _)| *known == uid).map(|(_, name)| name.clone()).unwrap_or_default();
                 rows.push(Row { status: status::of(&home, &record), record, owner });
             }
             Ok(None) => {}

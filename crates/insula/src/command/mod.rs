@@ -10,16 +10,16 @@ mod features;
 mod inspect;
 mod kill;
 mod list;
-mod pause;
 mod ns;
+mod pause;
 mod plan;
 mod ps;
 mod spec;
 mod start;
 mod state;
 mod try_;
-mod verify;
 mod update;
+mod verify;
 
 use crate::context::{Context, variable};
 use crate::output;

@@ -26,7 +26,8 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
         return Ok(0);
     }
     let mut arguments = Vec::from([String::from("ps")]);
-    let given: Vec<String> = parsed.rest().iter().map(|arg| String::from(arg.to_string_lossy())).filter(|arg| !arg.is_empty()).collect();
+    let given: Vec<String> =
+        parsed.rest().iter().map(|arg| String::from(arg.to_string_lossy())).filter(|arg| !arg.is_empty()).collect();
     if given.is_empty() {
         arguments.push(String::from("-ef"));
     }

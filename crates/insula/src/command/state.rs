@@ -42,7 +42,8 @@ pub(super) fn pretty(value: &impl Serialize) -> Result<String> {
 
 /// The name of a user, its number where it has none. runc leaves it empty in `state`'s JSON for root's own containers.
 pub(super) fn owner(uid: u32) -> String {
-    let passwd = insula_run::file::read_text(rustix::fs::CWD, "/etc/passwd", 1 << 20, "look a user up").unwrap_or_default();
+    let passwd =
+        insula_run::file::read_text(rustix::fs::CWD, "/etc/passwd", 1 << 20, "look a user up").unwrap_or_default();
     passwd
         .lines()
         .find_map(|line| {

@@ -17,11 +17,11 @@ use insula_error::{Error, Kind as ErrorKind, Result};
 use insula_ns::kind::ALL;
 use insula_ns::{Identity, Kind, PerKind, identity};
 use insula_plan::Options;
-use insula_run::{Log, file};
 use insula_run::create::{Request, create};
 use insula_run::record::Held;
 use insula_run::store::Root;
 use insula_run::view;
+use insula_run::{Log, file};
 use insula_spec::{IdMapping, Namespace, Spec, Str};
 
 /// Capabilities over the namespaces it gets: what Docker gives.
@@ -98,8 +98,7 @@ fn document(parsed: &Parsed<'_>, view: &view::View, cwd: &str, user: u32) -> Res
     root.path = Str::from(view.root());
     root.readonly = parsed.is_set("ro");
     spec.hostname = Some(Str::from(String::from(parsed.flag("hostname").unwrap_or("insula"))));
-    spec.linux.namespaces =
-        ALL.iter().map(|kind| Namespace { kind: Str::from(kind.spec_name), path: None }).collect();
+    spec.linux.namespaces = ALL.iter().map(|kind| Namespace { kind: Str::from(kind.spec_name), path: None }).collect();
     // Everybody who is known out there is known in there; an ordinary user has one id to give, and is root with it.
     let size = if user == 0 { u32::MAX } else { 1 };
     let mapping = IdMapping { container_id: 0, host_id: 0, size };

@@ -24,8 +24,12 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     insula_spec::validate_resources(&wanted)?;
     for name in ["l3-cache-schema", "mem-bw-schema"] {
         if parsed.flag(name).is_some_and(|schema| !schema.is_empty()) {
-            return Err(Error::unsupported("/linux/intelRdt", format!("update --{name}"), "the container has no Intel RDT group")
-                .advice("ask for one in its config.json"));
+            return Err(Error::unsupported(
+                "/linux/intelRdt",
+                format!("update --{name}"),
+                "the container has no Intel RDT group",
+            )
+            .advice("ask for one in its config.json"));
         }
     }
     settle(&mut wanted, context);
@@ -57,7 +61,9 @@ fn number<T: core::str::FromStr>(parsed: &Parsed<'_>, flag: &'static str) -> Res
 
 fn size(parsed: &Parsed<'_>, flag: &'static str) -> Result<Option<i64>> {
     let given = parsed.flag(flag).filter(|text| !text.is_empty());
-    given.map(|text| amount::bytes(text).map_err(|e| Error::usage(format!("invalid value for {flag}: {e}")))).transpose()
+    given
+        .map(|text| amount::bytes(text).map_err(|e| Error::usage(format!("invalid value for {flag}: {e}"))))
+        .transpose()
 }
 
 fn from_flags<'a>(parsed: &Parsed<'a>) -> Result<Resources<'a>> {
