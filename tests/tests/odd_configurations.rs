@@ -297,7 +297,7 @@ fn fields_that_would_reach_others() {
 #[test]
 fn a_shared_name_is_not_changed() {
     if !is_insula() {
-        insula_tests::skip!("peers rename it");
+        insula_tests::skip!("this is where peers differ");
     }
     // 14
     let lab = Lab::new();
@@ -315,7 +315,7 @@ fn a_shared_name_is_not_changed() {
 #[test]
 fn the_members_of_a_joined_mount_namespace_keep_their_root() {
     if !is_insula() {
-        insula_tests::skip!("peers pivot it");
+        insula_tests::skip!("this is where peers differ");
     }
     // 55
     let lab = Lab::new();
