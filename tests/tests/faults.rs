@@ -2,7 +2,7 @@
 //! Killed anywhere: SIGKILL right before each system call of a command, one after the other (strace(1), `inject`). One
 //! `delete --force` must then leave nothing, and within seconds.
 //!
-//! Every seventh point by default; `INSULA_SWEEP=1` takes all of them, and prints how many there were.
+//! Every seventh point of `create` by default, fewer of the others; `INSULA_SWEEP=1` takes all of them, and prints how many there were.
 
 use insula_tests::{Bundle, Container, Lab, Snapshot, eventually, json, runtime, skip};
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ fn create_with_every_namespace_is_killed() {
         }
         bundle.user_namespace().set("/linux/timeOffsets/monotonic", json!({"secs": 5}));
     };
-    sweep(13, "create with eight namespaces", edit, |_| {}, create_words);
+    sweep(31, "create with eight namespaces", edit, |_| {}, create_words);
 }
 
 /// Without a pid namespace the end of init takes nobody along.
@@ -158,7 +158,7 @@ fn create_in_the_hosts_pid_namespace_is_killed() {
     let edit = |bundle: &mut Bundle| {
         bundle.inherit("pid");
     };
-    sweep(29, "create with the host's processes", edit, |_| {}, create_words);
+    sweep(41, "create with the host's processes", edit, |_| {}, create_words);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn run_is_killed() {
     let words = |bundle: &Bundle, id: &str| {
         ["run", "--detach", "--bundle", bundle.path().to_str().expect("paths are text"), id].map(String::from).to_vec()
     };
-    sweep(17, "run", |_| {}, |_| {}, words);
+    sweep(41, "run", |_| {}, |_| {}, words);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn exec_is_killed() {
         skip!("strace is not installed");
     }
     let words = |_: &Bundle, id: &str| ["exec", "--detach", id, "sleep", "60"].map(String::from).to_vec();
-    sweep(17, "exec", |_| {}, detach, words);
+    sweep(29, "exec", |_| {}, detach, words);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn delete_is_killed() {
         skip!("strace is not installed");
     }
     let words = |_: &Bundle, id: &str| ["delete", "--force", id].map(String::from).to_vec();
-    sweep(11, "delete --force", |_| {}, detach, words);
+    sweep(17, "delete --force", |_| {}, detach, words);
 }
 
 /// The first process is killed at its own system calls: `create` fails by itself and leaves nothing, without any delete.
@@ -260,7 +260,7 @@ fn init_is_killed() {
     ];
     let wanted = |point: &Point| of_init.contains(&point.0.as_str());
     let mut wrong = Vec::new();
-    let chosen = chosen(all.into_iter().filter(wanted).collect(), 9);
+    let chosen = chosen(all.into_iter().filter(wanted).collect(), 15);
     for point in &chosen {
         let container = lab.container(&bundle);
         let inject = format!("inject={}:signal=SIGKILL:when={}", point.0, point.1);
