@@ -5,10 +5,12 @@ use crate::file;
 use crate::group::{Entry, Group, POINTER};
 use crate::layout::{Controller, Version};
 use crate::path::{self, open_beneath};
+use crate::wait::{Pauses, Until};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Deref;
+use core::time::Duration;
 use insula_error::{Error, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -121,11 +123,21 @@ fn make(group: &Group, entry: &Entry, made: &mut Vec<Made>) -> Result<()> {
 }
 
 fn remove_made(entry: &Entry, path: &str) {
+    let path_is_own = path == entry.path;
     let (parent, name) = path::split(path);
     let parent = entry.root().and_then(|root| open_beneath(root, parent, DIRECTORY));
-    // Whatever keeps it from going is somebody else's by now.
-    let _ = parent.and_then(|parent| rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR));
+    let Ok(parent) = parent else { return };
+    // The container's own directory stays busy for a moment after its last process ended. What keeps one above it from
+    // going is somebody else's by now.
+    let until = Until::after(if path_is_own { LINGERING } else { Duration::ZERO });
+    let mut pauses = Pauses::new();
+    while rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) == Err(Errno::BUSY) && !until.has_passed() {
+        pauses.next(&until);
+    }
 }
+
+/// How long the directory of a container that could not be made is tried to be removed.
+const LINGERING: Duration = Duration::from_secs(2);
 
 fn is_permission(error: &Error) -> bool {
     let refusals = [Errno::ACCESS, Errno::PERM, Errno::ROFS];
