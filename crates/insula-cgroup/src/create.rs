@@ -58,7 +58,8 @@ impl Group {
         match created.make_all() {
             Ok(()) => Ok(created),
             Err(e) => {
-                created.rollback();
+                // No process was ever in them, so nothing but another's use can keep them.
+                let _ = created.rollback();
                 Err(e)
             }
         }
@@ -67,12 +68,16 @@ impl Group {
 
 impl Created {
     /// Ends the container's use of the cgroup as if it had never been made: removes the directories made here, deepest
-    /// first. One that is in use by now stays.
-    pub fn rollback(self) {
+    /// first. One that is in use by now stays. Says whether the container's own directories are gone.
+    #[must_use = "what stays must be remembered"]
+    pub fn rollback(self) -> bool {
+        let mut gone = true;
         for entry in &self.group.entries {
-            let made = self.made.iter().rev().filter(|made| made.mount == entry.mount);
-            made.for_each(|made| remove_made(entry, &made.path));
+            for made in self.made.iter().rev().filter(|made| made.mount == entry.mount) {
+                gone &= remove_made(entry, &made.path);
+            }
         }
+        gone
     }
 
     /// Whether the directory of `entry` did not exist before.
@@ -98,7 +103,9 @@ impl Created {
                         }
                         self.permission.get_or_insert(e);
                     }
-                    self.made.drain(before..).rev().for_each(|made| remove_made(entry, &made.path));
+                    for made in self.made.drain(before..).rev() {
+                        remove_made(entry, &made.path);
+                    }
                     self.group.entries.remove(index);
                 }
             }
@@ -122,16 +129,21 @@ fn make(group: &Group, entry: &Entry, made: &mut Vec<Made>) -> Result<()> {
     Ok(())
 }
 
-fn remove_made(entry: &Entry, path: &str) {
+/// Removes a directory made here; `false` if it is the container's own and stays.
+fn remove_made(entry: &Entry, path: &str) -> bool {
     let path_is_own = path == entry.path;
     let (parent, name) = path::split(path);
     let parent = entry.root().and_then(|root| open_beneath(root, parent, DIRECTORY));
-    let Ok(parent) = parent else { return };
+    let Ok(parent) = parent else { return true };
     // The container's own directory stays busy for a moment after its last process ended. What keeps one above it from
     // going is somebody else's by now.
     let until = Until::after(if path_is_own { LINGERING } else { Duration::ZERO });
     let mut pauses = Pauses::new();
-    while rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) == Err(Errno::BUSY) && !until.has_passed() {
+    loop {
+        let removed = rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR);
+        if removed != Err(Errno::BUSY) || until.has_passed() {
+            return !path_is_own || matches!(removed, Ok(()) | Err(Errno::NOENT));
+        }
         pauses.next(&until);
     }
 }

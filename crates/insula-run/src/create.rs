@@ -273,11 +273,13 @@ impl Making {
 impl Drop for Making {
     fn drop(&mut self) {
         // init is dead by now, so its cgroup empties at once; the first error is the one to report, not these.
+        let mut gone = true;
         if let Some(created) = self.cgroup.take().filter(|_| self.home.is_some()) {
             let _ = created.wait_empty(Duration::from_secs(2));
-            created.rollback();
+            gone = created.rollback();
         }
-        if let Some(home) = self.home.take() {
+        // What stays is in the intent, from which `delete --force` finds it.
+        if let Some(home) = self.home.take().filter(|_| gone) {
             let _ = home.remove();
         }
     }

@@ -43,11 +43,11 @@ fn a_rollback_leaves_no_trace() {
         return;
     }
     let scratch = Scratch::new();
-    scratch.create("a/b/c").rollback();
+    assert!(scratch.create("a/b/c").rollback(), "nothing stays");
     assert_eq!(scratch.directories(), [""; 0].map(std::path::PathBuf::from));
     // but what was there before stays
     let kept = scratch.create("a");
-    scratch.create("a/b/c").rollback();
+    assert!(scratch.create("a/b/c").rollback(), "nothing stays");
     assert!(kept.exists() && scratch.directories().iter().all(|dir| !dir.ends_with("b")));
 }
 
@@ -165,7 +165,7 @@ fn strangers_keep_their_cgroup() {
     // an empty one is adopted
     theirs.wait_empty(PATIENCE).unwrap();
     let adopted = scratch.create("shared");
-    adopted.rollback();
+    assert!(adopted.rollback(), "what was there before is not counted");
     assert!(theirs.exists(), "what another made is not rolled back");
 }
 
