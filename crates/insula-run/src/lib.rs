@@ -15,6 +15,7 @@ pub mod audit;
 mod confine;
 pub mod create;
 pub mod delete;
+pub mod doctor;
 pub mod events;
 pub mod exec;
 pub mod expect;

@@ -10,7 +10,7 @@ pub(super) static COMMAND: Command = Command {
     summary: "print what this runtime can do, as JSON",
     about: "\
 Prints the features document of the runtime specification, from which engines learn what they may ask for: namespaces, \
-capabilities, mount options, seccomp, cgroups and so on. It is about the program, not about the host.",
+capabilities, mount options, seccomp, cgroups and so on. It is about the program; `insula doctor` is about the host.",
     examples: &[Example { what: "list the mount options", line: "insula features | jq .mountOptions" }],
     ..EMPTY
 };

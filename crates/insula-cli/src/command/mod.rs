@@ -8,6 +8,7 @@ use crate::flag::{Example, Flag, Group, Positional, Rest};
 mod completion;
 mod create;
 mod delete;
+mod doctor;
 mod events;
 mod exec;
 mod features;
@@ -36,6 +37,7 @@ pub use globals::GLOBALS;
 pub static COMMANDS: &[&Command] = &[
     &try_::COMMAND,
     &plan::COMMAND,
+    &doctor::COMMAND,
     &spec::COMMAND,
     &create::COMMAND,
     &start::COMMAND,

@@ -4,6 +4,7 @@
 mod completion;
 mod create;
 mod delete;
+mod doctor;
 mod events;
 mod exec;
 mod features;
@@ -34,6 +35,7 @@ type Perform = fn(&Parsed<'_>, &Context<'_>) -> Result<i32>;
 pub(crate) static COMMANDS: &[(&str, Perform)] = &[
     ("try", try_::perform),
     ("plan", plan::perform),
+    ("doctor", doctor::perform),
     ("spec", spec::perform),
     ("create", create::perform),
     ("start", start::perform),
