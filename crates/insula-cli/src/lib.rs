@@ -3,7 +3,7 @@
 //!
 //! Owns: the one table of commands and flags ([`COMMANDS`], [`GLOBALS`]), which feeds the parser ([`parse`]), the
 //! help ([`help`]), the shell completions ([`completion`]) and the man pages (`cargo xtask man`); the meaning of
-//! argument texts (signals, users, durations, sizes, namespace choices); log records ([`log`]) and tables
+//! argument texts (signals, users, durations, sizes); log records ([`log`]) and tables
 //! ([`table`]). Names, shapes and exit habits are runc's, so that engines can call insula in its place.
 //!
 //! Must not know: the system. Nothing here makes a system call, reads a clock or an environment variable; `insula`
@@ -22,7 +22,6 @@ mod id;
 pub mod log;
 mod nearest;
 pub mod parse;
-pub mod share;
 pub mod signal;
 pub mod table;
 pub mod time;

@@ -247,7 +247,7 @@ impl Planner<'_> {
 pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan> {
     refuse_unknown_parts(spec)?;
     let wants = namespaces::wants(spec, |kind| facts.joins[kind].is_some_and(|fact| fact.own))?;
-    namespaces::check_owned_fields(spec, &wants)?;
+    namespaces::check_owned_fields(spec, &wants, facts)?;
     namespaces::check_new(spec, &wants, facts.uptime)?;
     namespaces::check_names(spec)?;
     sysctl::check(spec, &wants)?;

@@ -18,6 +18,8 @@ pub struct Facts {
     pub cgroup: CgroupView,
     /// For each kind with a `path`: what the path led to.
     pub joins: PerKind<Option<JoinFact>>,
+    /// The maps of the user namespace to be joined, where the document states maps of its own and the caller may look.
+    pub joined_maps: Option<JoinedMaps>,
     /// Seconds since the host booted, where time offsets are asked for.
     pub uptime: u64,
     /// Whether AppArmor is on, where a profile is asked for.
@@ -26,6 +28,15 @@ pub struct Facts {
     pub selinux: bool,
     /// setgroups(2) is forbidden in the caller's user namespace, and so in every one below it.
     pub setgroups_denied: bool,
+}
+
+/// The maps of a user namespace that exists, as the caller sees them: inside, outside, count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JoinedMaps {
+    /// User ids.
+    pub users: Vec<[u32; 3]>,
+    /// Group ids.
+    pub groups: Vec<[u32; 3]>,
 }
 
 /// What a namespace path led to.

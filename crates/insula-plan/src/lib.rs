@@ -23,7 +23,7 @@ mod text;
 mod trees;
 
 pub use compile::{EarlyMount, MountIds, Plan, Planned, Planner, Slot, TreeSource, compile, compile_exec};
-pub use facts::{CgroupView, ExecTarget, Facts, Hierarchy, JoinFact, Options};
+pub use facts::{CgroupView, ExecTarget, Facts, Hierarchy, JoinFact, JoinedMaps, Options};
 pub use field::Field;
 pub use mount::known_options;
 pub use namespaces::{Phase, Want};

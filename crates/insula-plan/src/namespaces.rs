@@ -7,6 +7,7 @@
 //! first process inside; a cgroup namespace is rooted where its maker is at that moment.
 
 use crate::compile::{Plan, Planned, Planner, Slot};
+use crate::facts::Facts;
 use crate::field::Field;
 use crate::text;
 use alloc::format;
@@ -96,7 +97,7 @@ pub(crate) fn wants(spec: &Spec<'_>, own: impl Fn(Kind) -> bool) -> Result<PerKi
 
 /// Refuses fields that make no sense without the namespace they belong to: they would reach the host's, or another
 /// container's.
-pub(crate) fn check_owned_fields(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
+pub(crate) fn check_owned_fields(spec: &Spec<'_>, wants: &PerKind<Want>, facts: &Facts) -> Result<()> {
     for kind in Kind::all() {
         for pointer in kind.namespace().owns {
             if !is_set(spec, pointer) {
@@ -122,9 +123,10 @@ pub(crate) fn check_owned_fields(spec: &Spec<'_>, wants: &PerKind<Want>) -> Resu
                         format!("make a new {kind} namespace or remove the field"),
                     );
                 }
-                // A joined one has its mappings, offsets and names already. Names may be stated, and are compared;
-                // devices may be moved in.
-                Want::Join(index) if kind == Kind::USER || kind == Kind::TIME => {
+                Want::Join(index) if kind == Kind::USER => same_map(spec, facts, pointer, index)?,
+                // A joined one has its offsets and names already. Names may be stated, and are compared; devices may be
+                // moved in.
+                Want::Join(index) if kind == Kind::TIME => {
                     return refuse(
                         format!("the {kind} namespace at {LIST}/{index}/path exists already and has its own"),
                         String::from("remove the field, or the path"),
@@ -135,6 +137,35 @@ pub(crate) fn check_owned_fields(spec: &Spec<'_>, wants: &PerKind<Want>) -> Resu
         }
     }
     Ok(())
+}
+
+/// Maps stated beside a joined user namespace must be those that it has.
+fn same_map(spec: &Spec<'_>, facts: &Facts, pointer: &'static str, index: usize) -> Result<()> {
+    let users = pointer == "/linux/uidMappings";
+    let stated = if users { &spec.linux.uid_mappings } else { &spec.linux.gid_mappings };
+    // The kernel sorts long maps.
+    let sorted = |mut lines: Vec<[u32; 3]>| {
+        lines.sort_unstable();
+        lines
+    };
+    let stated = sorted(stated.iter().map(|m| [m.container_id, m.host_id, m.size]).collect());
+    let given = facts.joined_maps.as_ref().map(|maps| sorted(if users { &maps.users } else { &maps.groups }.clone()));
+    let text = |lines: &[[u32; 3]]| {
+        let lines: Vec<String> =
+            lines.iter().map(|[inside, outside, count]| format!("{inside}:{outside}:{count}")).collect();
+        lines.join(",")
+    };
+    let place = match facts.joins[Kind::USER] {
+        Some(fact) => format!("{} at {LIST}/{index}/path", fact.identity),
+        None => format!("the user namespace at {LIST}/{index}/path"),
+    };
+    let reason = match given {
+        Some(given) if given == stated => return Ok(()),
+        Some(given) => format!("{place} has its own, {}, and the document says {}", text(&given), text(&stated)),
+        None => format!("{place} has its own, which the caller may not look at, so that they cannot be compared"),
+    };
+    Err(Error::invalid(pointer, "join the user namespace with the document's mappings", reason)
+        .advice("remove the field, or the path"))
 }
 
 fn is_set(spec: &Spec<'_>, pointer: &str) -> bool {

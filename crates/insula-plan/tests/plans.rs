@@ -2,7 +2,7 @@
 //! Plans of documents, without root and without a kernel: what is asked for, in which order, and what is refused.
 
 use insula_ns::{Identity, Kind, PerKind};
-use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact, Options, Phase, Plan, Want, compile};
+use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact, JoinedMaps, Options, Phase, Plan, Want, compile};
 use insula_spec::{IdMapping, Namespace, Spec, Str, TimeOffset, default_spec};
 use insula_steps::Step;
 
@@ -262,4 +262,47 @@ fn planning_is_a_function() {
     assert_eq!(one.slots, two.slots);
     let none: PerKind<Want> = PerKind::from_fn(|_| Want::Inherit);
     assert!(Kind::all().any(|kind| one.wants[kind] != none[kind]));
+}
+
+#[test]
+fn a_group_of_devpts_that_is_none_is_refused_and_one_that_is_not_mapped_is_left_out() {
+    let mut spec = default_spec(true);
+    let at = spec.mounts.iter().position(|mount| mount.kind.as_deref() == Some("devpts")).unwrap();
+    for value in ["gid=tty", "gid=", "gid=-1", "gid=4294967295", "gid=0x5"] {
+        spec.mounts[at].options = vec![Str::from(value)];
+        let (pointer, words) = refused(&spec, &facts());
+        assert_eq!(pointer, format!("/mounts/{at}/options"), "{value}");
+        assert!(words.contains("is no group id"), "{words}");
+    }
+    spec.mounts[at].options = vec![Str::from("gid=70000")];
+    let given = |spec: &Spec<'_>| {
+        plan(spec, &facts()).steps.iter().any(|planned| match planned.step {
+            Step::Mount { fstype, options, .. } if fstype == c"devpts" => options.iter().any(|o| o == c"gid=70000"),
+            _ => false,
+        })
+    };
+    assert!(given(&spec));
+    spec.linux.namespaces.extend(namespaces(&[("user", None)]));
+    mapped(&mut spec);
+    assert!(!given(&spec));
+}
+
+#[test]
+fn maps_beside_a_joined_user_namespace_must_be_its_own() {
+    let mut spec = default_spec(true);
+    spec.linux.namespaces.extend(namespaces(&[("user", Some("/proc/7/ns/user"))]));
+    mapped(&mut spec);
+    let mut facts = facts();
+    facts.joins[Kind::USER] = Some(joined(Kind::USER, 7, false, false));
+    let (pointer, words) = refused(&spec, &facts);
+    assert_eq!(pointer, "/linux/uidMappings");
+    assert!(words.contains("may not look at"), "{words}");
+    let map = vec![[0, 100_000, 65536]];
+    facts.joined_maps = Some(JoinedMaps { users: map.clone(), groups: map.clone() });
+    plan(&spec, &facts);
+    facts.joined_maps = Some(JoinedMaps { users: map, groups: vec![[0, 5, 1], [1, 100_000, 9]] });
+    let (pointer, words) = refused(&spec, &facts);
+    assert_eq!(pointer, "/linux/gidMappings");
+    assert!(words.contains("user:[7] at /linux/namespaces/"), "{words}");
+    assert!(words.contains("has its own, 0:5:1,1:100000:9, and the document says 0:100000:65536"), "{words}");
 }

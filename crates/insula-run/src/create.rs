@@ -211,6 +211,7 @@ pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Re
     let hierarchies = gather::hierarchies(&layout);
     let mut facts = gather::facts(spec, request.bundle);
     facts.joins = join_facts;
+    facts.joined_maps = gather::joined_maps(spec, &joins, &facts.joins);
     if as_root {
         (facts.euid, facts.egid) = (0, 0);
     }

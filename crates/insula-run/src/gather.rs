@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use insula_cgroup::{Group, Layout};
 use insula_error::{Error, Result};
 use insula_ns::{Identity, Kind, PerKind};
-use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact};
+use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact, JoinedMaps};
 use insula_spec::Spec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
@@ -71,6 +71,15 @@ fn is_owned_by(fd: BorrowedFd<'_>, user: &Identity) -> Result<bool> {
         current = insula_ns::identity::owner(owner.as_fd())?;
     }
     Ok(false)
+}
+
+/// The maps of the joined user namespace, where the document states some to compare with them.
+pub(crate) fn joined_maps(spec: &Spec<'_>, joins: &Joins, facts: &PerKind<Option<JoinFact>>) -> Option<JoinedMaps> {
+    if spec.linux.uid_mappings.is_empty() && spec.linux.gid_mappings.is_empty() {
+        return None;
+    }
+    let user = joins[Kind::USER].as_ref().filter(|_| facts[Kind::USER].is_some_and(|fact| !fact.own))?;
+    crate::maps::of_namespace(user.as_fd())
 }
 
 /// The identity that an annotation demands.

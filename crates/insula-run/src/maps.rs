@@ -8,10 +8,15 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
+use insula_plan::JoinedMaps;
 use insula_spec::{IdMapping, Spec};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use insula_sys::process::{Cloned, PrctlOp, clone, clone3, prctl, setns};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::thread::{Timespec, nanosleep};
 
 /// The process's own directory.
 pub(crate) fn directory(pid: i32) -> Result<OwnedFd> {
@@ -55,6 +60,36 @@ pub(crate) fn write_ids(dir: BorrowedFd<'_>, pid: i32, spec: &Spec<'_>) -> Resul
     } else {
         by_tool("newuidmap", "/etc/subuid", pid, uids, uid, "/linux/uidMappings")
     }
+}
+
+/// The maps of a user namespace, as the caller sees them; `None` if it may not enter it. A namespace shows its maps only
+/// through a process in it, so one is sent there.
+pub(crate) fn of_namespace(user: BorrowedFd<'_>) -> Option<JoinedMaps> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+    let (pid, pidfd) = match clone3(0, None).ok()? {
+        Cloned::Child => {
+            if setns(user, clone::NEWUSER).is_err() {
+                insula_sys::process::exit(1);
+            }
+            let _ = prctl(PrctlOp::SetParentDeathSignal, 9, 0);
+            let _ = rustix::io::write(&write, &[1]);
+            loop {
+                // Until it is killed, below; should its maker die, then by that.
+                let _ = nanosleep(&Timespec { tv_sec: 3600, tv_nsec: 0 });
+            }
+        }
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(write);
+    let entered = rustix::io::read(&read, &mut [0; 1]) == Ok(1);
+    let maps = entered.then(|| directory(pid).ok()).flatten().and_then(|dir| {
+        let map = |name: &str| file::read_text(dir.as_fd(), name, 1 << 16, "read the map of a user namespace").ok();
+        let lines = |text: String| text.lines().filter_map(crate::audit::line_of_map).collect();
+        Some(JoinedMaps { users: map("uid_map").map(lines)?, groups: map("gid_map").map(lines)? })
+    });
+    let _ = insula_sys::process::pidfd_send_signal(pidfd.as_fd(), 9);
+    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    maps
 }
 
 /// Writes a map that belongs to a mount.

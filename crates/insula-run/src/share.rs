@@ -33,6 +33,24 @@ pub enum Choice<'a> {
     Path(&'a str),
 }
 
+impl<'a> Choice<'a> {
+    /// Reads `private`, `host`, `container:ID` or `ns:PATH`. `flag` is for the error. The id is not looked at.
+    ///
+    /// # Errors
+    /// [`Usage`](ErrorKind::Usage).
+    pub fn parse(flag: &str, value: &'a str) -> Result<Self> {
+        let refuse = |why: &str| Error::usage(format!("--{flag} {value:?}: {why}"));
+        match value.split_once(':') {
+            None if value == "private" => Ok(Self::Private),
+            None if value == "host" => Ok(Self::Host),
+            Some(("container", id)) => Ok(Self::Container(id)),
+            Some(("ns", path)) if path.starts_with('/') => Ok(Self::Path(path)),
+            Some(("ns", _)) => Err(refuse("the path must be absolute, such as ns:/proc/4711/ns/net")),
+            _ => Err(refuse("must be private, host, container:ID or ns:PATH")),
+        }
+    }
+}
+
 /// Namespaces that are open already and are to be joined as they are.
 pub type Pinned = PerKind<Option<OwnedFd>>;
 
@@ -212,6 +230,33 @@ mod tests {
     fn entries(spec: &Spec<'_>) -> Vec<(String, Option<String>)> {
         let own = |text: &insula_spec::Str<'_>| String::from(text.as_str());
         spec.linux.namespaces.iter().map(|entry| (own(&entry.kind), entry.path.as_ref().map(own))).collect()
+    }
+
+    #[test]
+    fn four_choices() {
+        for (value, expected) in [
+            ("private", Choice::Private),
+            ("host", Choice::Host),
+            ("container:web-1", Choice::Container("web-1")),
+            ("ns:/run/netns/a:b", Choice::Path("/run/netns/a:b")),
+        ] {
+            assert_eq!(Choice::parse("pid", value).unwrap(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for (value, why) in [
+            ("", "must be private, host"),
+            ("Host", "must be private, host"),
+            ("host:", "must be private, host"),
+            ("none", "must be private, host"),
+            ("bridge:x", "must be private, host"),
+            ("ns:relative", "must be absolute"),
+            ("ns:", "must be absolute"),
+        ] {
+            assert!(Choice::parse("pid", value).expect_err(value).to_string().contains(why), "{value}");
+        }
     }
 
     #[test]

@@ -54,8 +54,14 @@ fn page(lab: &Lab, svg: &str) -> PathBuf {
 fn browser(lab: &Lab, dark: bool, words: &[String], page: &Path) -> String {
     let profile = lab.path(if dark { "profile-dark" } else { "profile-light" });
     let scheme = if dark { "--force-dark-mode" } else { "--disable-features=WebContentsForceDark" };
-    let quiet =
-        ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-crash-reporter"];
+    let quiet = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--hide-scrollbars",
+        "--disable-crash-reporter",
+    ];
     let output = lab
         .command("chromium")
         .env("HOME", lab.path("tmp"))
@@ -178,10 +184,8 @@ fn a_browser_shows_it_light_and_dark_without_overlaps() {
         }
         let size = area(&report["page"]);
         let picture = lab.path(if dark { "dark.png" } else { "light.png" });
-        let words = [
-            format!("--window-size={:.0},{:.0}", size[2], size[3]),
-            format!("--screenshot={}", picture.display()),
-        ];
+        let words =
+            [format!("--window-size={:.0},{:.0}", size[2], size[3]), format!("--screenshot={}", picture.display())];
         browser(&lab, dark, &words, &html);
         if let Some(keep) = std::env::var_os("INSULA_PICTURES") {
             fs::copy(&picture, Path::new(&keep).join(picture.file_name().unwrap())).expect("keep the picture");

@@ -115,8 +115,11 @@ fn new(
         options.push(String::from("ro"));
     }
     options.extend(parsed.superblock.iter().map(|flag| String::from(*flag)));
-    options
-        .extend(parsed.data.iter().filter(|option| keeps(planner, kind, option)).map(|option| String::from(*option)));
+    for option in &parsed.data {
+        if keeps(planner, field, kind, option)? {
+            options.push(String::from(*option));
+        }
+    }
     let mut flags = 0;
     if parsed.copy_up {
         flags |= MOUNT_COPY_UP;
@@ -158,17 +161,18 @@ fn new(
 
 /// Whether an option can be given: a group that is not mapped in the container's user namespace would be refused with
 /// EINVAL, and the default document's `gid=5` of devpts would then make a container with a single id impossible.
-fn keeps(planner: &Planner<'_>, kind: &str, option: &str) -> bool {
-    if kind != "devpts" || planner.spec.linux.gid_mappings.is_empty() {
-        return true;
-    }
-    let Some(gid) = option.strip_prefix("gid=").and_then(|gid| gid.parse::<u64>().ok()) else { return true };
-    planner
-        .spec
-        .linux
-        .gid_mappings
-        .iter()
-        .any(|m| (u64::from(m.container_id)..u64::from(m.container_id) + u64::from(m.size)).contains(&gid))
+///
+/// What is no group at all is an error here, so that the kernel's EINVAL can only mean one that is not mapped.
+fn keeps(planner: &Planner<'_>, field: Field, kind: &str, option: &str) -> Result<bool> {
+    let Some(value) = option.strip_prefix("gid=").filter(|_| kind == "devpts") else { return Ok(true) };
+    // The largest number stands for "no group" (chown(2)).
+    let Some(gid) = value.parse::<u32>().ok().filter(|gid| *gid != u32::MAX) else {
+        let reason = format!("{option:?}: {value:?} is no group id");
+        return Err(Error::invalid(format!("{field}/options"), "mount devpts", reason).advice("use a decimal number"));
+    };
+    let mappings = &planner.spec.linux.gid_mappings;
+    let maps = |m: &insula_spec::IdMapping| gid.checked_sub(m.container_id).is_some_and(|offset| offset < m.size);
+    Ok(mappings.is_empty() || mappings.iter().any(maps))
 }
 
 fn bind(planner: &mut Planner<'_>, field: Field, mount: &Mount<'_>, target: &str, parsed: &Parsed<'_>) -> Result<()> {

@@ -6,8 +6,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_cli::Parsed;
-use insula_cli::share::Share;
 use insula_cli::time::rfc3339_nano;
+use insula_cli::validate_id;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
 use insula_plan::Options;
@@ -100,12 +100,10 @@ fn choices<'a>(parsed: &Parsed<'a>) -> Result<Vec<(Kind, Choice<'a>)>> {
     for kind in Kind::all() {
         let Some(option) = kind.namespace().option else { continue };
         let Some(value) = parsed.flag(option) else { continue };
-        let choice = match insula_cli::share::parse(option, value)? {
-            Share::Private => Choice::Private,
-            Share::Host => Choice::Host,
-            Share::Container(id) => Choice::Container(id),
-            Share::Path(path) => Choice::Path(path),
-        };
+        let choice = Choice::parse(option, value)?;
+        if let Choice::Container(id) = choice {
+            validate_id(id)?;
+        }
         choices.push((kind, choice));
     }
     Ok(choices)
