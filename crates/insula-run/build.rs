@@ -28,6 +28,9 @@ fn main() {
         .env("CARGO_ENCODED_RUSTFLAGS", "-Cforce-unwind-tables=no")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("CARGO_BUILD_TARGET");
+    if env::var_os("CARGO_FEATURE_WEAK").is_some() {
+        cargo.args(["--features", "weak"]);
+    }
     let status = cargo.status().expect("cargo can be run");
     assert!(status.success(), "building insula-init failed");
     let program = target.join(env::var("TARGET").expect("cargo sets TARGET")).join("init/insula-init");

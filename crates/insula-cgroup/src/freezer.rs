@@ -62,6 +62,16 @@ impl Group {
         set(entry, false).map_err(|e| entry.error(e, ATTEMPTED, ""))
     }
 
+    /// Lets process `pid`, which was killed, die although the cgroup is frozen. On v1 a frozen process does not even die:
+    /// it is moved to the hierarchy's root. Failing to is overlooked, as it may be dead already.
+    pub fn release(&self, pid: i32) {
+        if let Some(entry) = self.v1(Controller::Freezer)
+            && let Ok(root) = entry.root()
+        {
+            let _ = file::write(root, "tasks", &alloc::format!("{pid}"));
+        }
+    }
+
     /// Whether the cgroup itself (not only one above it) was asked to freeze. One that is gone is not frozen.
     pub fn frozen(&self) -> Result<bool> {
         let Some(entry) = self.freezer() else { return Ok(false) };

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use insula_steps::Fd;
 use insula_steps::message::Call;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mkdirat, mknodat, openat, readlinkat, statat,
@@ -37,6 +38,7 @@ impl Init {
         match mknodat(dir, name, kind, mode, device) {
             Ok(()) => {}
             // The image may bring the node; anything else under its name is not used (CVE-2025-31133 and its kin).
+            Err(Errno::EXIST) if weak::is(Weakness::AnyDevice) => {}
             Err(Errno::EXIST) => {
                 let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).of(Call::Stat).on(node.path.to_bytes())?;
                 if FileType::from_raw_mode(stat.st_mode) != kind || (kind != FileType::Fifo && stat.st_rdev != device) {

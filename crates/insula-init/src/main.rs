@@ -33,6 +33,10 @@ const FAILED: i32 = 255;
 #[allow(unsafe_code)] // the name by which insula-start calls it
 #[unsafe(no_mangle)]
 extern "C" fn insula_main() -> i32 {
+    #[cfg(feature = "weak")]
+    if let Some(name) = insula_start::env().nth(1).and_then(|entry| entry.to_bytes().strip_prefix(b"W=")) {
+        insula_sys::weak::choose(name);
+    }
     let Some((socket, mut reader, count)) = list() else { return FAILED };
     let mut init = walk::Init::new(socket);
     for step in 0..count {

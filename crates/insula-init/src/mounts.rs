@@ -12,6 +12,7 @@ use insula_steps::{
     ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings,
 };
 use insula_sys::mount::{MountAttr, attr, mount_setattr, propagation};
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -258,6 +259,9 @@ impl Init {
                 let options = Strings::packed(2, b"nr_blocks=1\0nr_inodes=1\0");
                 new_mount(c"tmpfs", options, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?
             }
+            None if weak::is(Weakness::MaskByName) => {
+                clone_tree(self.resolve(c"/dev/null").of(Call::Openat2)?.as_fd(), false)?
+            }
             None => rustix::io::fcntl_dupfd_cloexec(insula_sys::memory::borrow(null as i32), 0).of(Call::Dup)?,
         };
         attach(cover.as_fd(), target.as_fd()).on(path.to_bytes())?;
@@ -356,13 +360,19 @@ impl Init {
     /// [`insula_steps::Step::Sysctl`]: on a procfs of our own, so that nothing mounted over /proc/sys can redirect the
     /// write (CVE-2025-52881).
     pub(crate) fn sysctl(&mut self, name: &CStr, value: &[u8]) -> Outcome<()> {
+        if weak::is(Weakness::ProcByName) {
+            self.procfs = Some(self.resolve(c"/proc").of(Call::Openat2)?);
+        }
         if self.procfs.is_none() {
             self.procfs = Some(new_mount(c"proc", Strings::EMPTY, 0)?);
         }
         let Some(procfs) = &self.procfs else { return Ok(()) };
         let mut path = alloc::vec::Vec::from(&b"sys/"[..]);
         path.extend_from_slice(name.to_bytes());
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let beneath = match weak::is(Weakness::ProcByName) {
+            true => ResolveFlags::empty(),
+            false => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV,
+        };
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat2(procfs, path.as_slice(), flags, Mode::empty(), beneath)
             .of(Call::Openat2)
@@ -397,5 +407,8 @@ fn kernel_mount(line: &[u8]) -> Option<Vec<u8>> {
 /// A mount over a part of procfs would let the container feed the runtime, and itself, false facts (CVE-2019-16884).
 fn refuse_procfs(target: BorrowedFd<'_>) -> Outcome<()> {
     let statfs = rustix::fs::fstatfs(target).of(Call::Stat)?;
+    if weak::is(Weakness::OverProc) {
+        return Ok(());
+    }
     if statfs.f_type as i64 == PROC_SUPER_MAGIC { Err(Fault::new(Call::NotPlain, Errno::PERM)) } else { Ok(()) }
 }

@@ -8,6 +8,7 @@ use crate::walk::Init;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use insula_steps::message::Call;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2, readlinkat, statat};
 use rustix::io::Errno;
@@ -26,6 +27,12 @@ pub(crate) fn open_in(
     mode: Mode,
     resolve: ResolveFlags,
 ) -> Result<OwnedFd, Errno> {
+    if weak::is(Weakness::FollowLinks) {
+        let start = path.to_bytes().iter().position(|byte| *byte != b'/').unwrap_or(path.count_bytes());
+        let below = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[start..]).unwrap_or_default();
+        let below = if below.is_empty() { c"." } else { below };
+        return rustix::fs::openat(root, below, flags | OFlags::CLOEXEC, mode);
+    }
     let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let mut attempt = 0;
     loop {

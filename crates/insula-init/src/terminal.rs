@@ -6,6 +6,7 @@ use crate::mounts::{attach, clone_tree};
 use crate::paths::open_in;
 use crate::walk::Init;
 use insula_steps::message::{Call, Tag};
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -18,13 +19,19 @@ impl Init {
     /// [`insula_steps::Step::Terminal`]: every object is reached by descriptor, so that nothing which the image or a
     /// neighbour puts under /dev/console or /dev/pts is opened in its place (CVE-2025-52565).
     pub(crate) fn terminal(&mut self, rows: u32, columns: u32, console: bool) -> Outcome<()> {
-        let open = OFlags::RDWR | OFlags::NOCTTY;
-        let path = c"/dev/pts/ptmx";
-        let master =
-            open_in(self.root(), path, open, Mode::empty(), ResolveFlags::empty()).of(Call::Ptmx).on(path.to_bytes())?;
-        if rustix::fs::fstatfs(&master).of(Call::Stat)?.f_type as i64 != DEVPTS_SUPER_MAGIC {
-            return Err(Fault::new(Call::Ptmx, Errno::NODEV).on(path.to_bytes()));
+        // Opening a device has effects, so the file system is looked at first; nobody can put anything else into a devpts.
+        let directory = OFlags::PATH | OFlags::DIRECTORY;
+        let pts = open_in(self.root(), c"/dev/pts", directory, Mode::empty(), ResolveFlags::empty())
+            .of(Call::Ptmx)
+            .on(b"/dev/pts")?;
+        if rustix::fs::fstatfs(&pts).of(Call::Stat)?.f_type as i64 != DEVPTS_SUPER_MAGIC
+            && !weak::is(Weakness::AnyTerminal)
+        {
+            return Err(Fault::new(Call::Ptmx, Errno::NODEV).on(b"/dev/pts"));
         }
+        let open = OFlags::RDWR | OFlags::NOCTTY;
+        let inside = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let master = open_in(pts.as_fd(), c"ptmx", open, Mode::empty(), inside).of(Call::Ptmx).on(b"/dev/pts/ptmx")?;
         unlockpt(&master).of(Call::Ioctl)?;
         let peer = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let slave = ioctl_tiocgptpeer(&master, peer).of(Call::Ioctl).on(b"TIOCGPTPEER")?;

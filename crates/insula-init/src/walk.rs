@@ -10,6 +10,7 @@ use insula_steps::message::{Call, Tag};
 use insula_sys::memory::{adopt, borrow};
 use insula_sys::mount::MountAttr;
 use insula_sys::process::{PrctlOp, SchedAttr, prctl, set_signal_mask, signalfd};
+use insula_sys::weak::{self, Weakness};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
@@ -133,6 +134,7 @@ impl Init {
             Step::Limit { resource, soft, hard } => {
                 insula_sys::credentials::set_limit(resource, soft, hard).of(Call::Setrlimit)
             }
+            Step::Keyring { .. } if weak::is(Weakness::SharedKeyring) => Ok(()),
             Step::Keyring { name } => self.keyring(name),
             Step::Bounding { keep } => self.bounding(keep),
             Step::User { uid, gid, groups, set_groups } => self.user(uid, gid, groups, set_groups),
@@ -167,6 +169,7 @@ impl Init {
                 self.close_all_but(fd.0, first);
                 await_start(borrow(fd.0 as i32))
             }
+            Step::CloseFrom { .. } if weak::is(Weakness::KeepDescriptors) => Ok(()),
             Step::CloseFrom { first } => insula_sys::process::cloexec_from(first).of(Call::CloseRange),
             Step::Exec { argv, env } => self.exec(argv, env),
             Step::Personality { persona } => insula_sys::process::personality(persona).of(Call::Personality),
@@ -177,6 +180,7 @@ impl Init {
             Step::MemoryPolicy { mode, nodes } => self.memory_policy(mode, nodes),
             Step::Label { file, label } => self.label(file, label),
             Step::Place { fd, to } => self.place(fd, to),
+            Step::Undumpable {} if weak::is(Weakness::Dumpable) => Ok(()),
             Step::Undumpable {} => prctl(PrctlOp::SetDumpable, 0, 0).map(drop).of(Call::Prctl).on(b"PR_SET_DUMPABLE"),
             Step::Affinity { cpus } => self.affinity(cpus),
             // Everything else is performed by `perform`.

@@ -54,6 +54,13 @@ impl Identity {
         Self::at(process, &format!("ns/{}", kind.namespace().proc_name), kind)
     }
 
+    /// Whether it is the one of its kind that the machine booted with, as far as its number tells: those of ipc, uts, user,
+    /// pid, cgroup and time namespaces are fixed (include/linux/proc_ns.h), since Linux 6.18 those of network and mount
+    /// namespaces too (linux/nsfs.h).
+    pub fn is_initial(&self) -> bool {
+        (0xEFFF_FFF8..=0xEFFF_FFFF).contains(&self.ino)
+    }
+
     /// The same with the id of the namespace behind `ns`, if the kernel tells: one or two system calls.
     #[must_use]
     pub fn with_id(mut self, ns: BorrowedFd<'_>) -> Self {

@@ -7,6 +7,7 @@ use alloc::string::String;
 
 use insula_error::{Error, Kind as ErrorKind, Result};
 use insula_sys::nsfs;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, openat};
 use rustix::io::Errno;
@@ -26,6 +27,9 @@ use crate::kind::{ALL, Kind};
 pub fn open_path(path: &str) -> Result<(OwnedFd, Kind)> {
     if let Some(reason) = unusable(path) {
         return Err(wrong(path).reason(reason));
+    }
+    if weak::is(Weakness::OpenFirst) {
+        drop(openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()));
     }
     let place =
         openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| refused(path, errno))?;

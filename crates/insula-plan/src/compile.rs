@@ -113,6 +113,8 @@ pub struct Plan {
     pub born_in_cgroup: bool,
     /// Ids are mapped, and the process is root of its user namespace, before it becomes init.
     pub mapped_first: bool,
+    /// The first process does nothing until the host side has written what it can write only now.
+    pub held: bool,
     /// An intermediate process enters the namespaces and forks init.
     pub staged: bool,
     /// What init (and before it the intermediate process) does, in order.
@@ -250,7 +252,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
     namespaces::check_owned_fields(spec, &wants, facts)?;
     namespaces::check_new(spec, &wants, facts.uptime)?;
     namespaces::check_names(spec)?;
-    sysctl::check(spec, &wants)?;
+    sysctl::check(spec, &wants, facts)?;
     rootless(facts, &wants)?;
     let mut planner = Planner {
         spec,
@@ -300,6 +302,11 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
         before_user: 0,
     };
     planner.plan.staged = true;
+    // First of all: inside a user namespace, or a pid namespace, the container's processes can see this one, with every
+    // right that it brings along (user_namespaces(7), ptrace(2)).
+    planner.step(Phase::Stage, Field::None, Step::Undumpable {});
+    // An ordinary user's runtime can write the value only as long as the process is dumpable.
+    planner.plan.held = facts.euid != 0 && process_of(spec)?.oom_score_adj.is_some();
     let init = planner.slot(Slot::Init);
     let pinned = process::exec_cpus(&mut planner, "initial")?;
     if target.user && facts.euid == 0 {
@@ -312,11 +319,14 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
     if target.user {
         planner.step(Phase::Stage, Field::None, Step::BecomeRoot {});
     }
+    if let Some(root) = &target.root {
+        let fd = planner.slot(Slot::Directory(root.clone()));
+        planner.step(Phase::Stage, Field::None, Step::Chroot { fd });
+    }
     if target.fork || target.born {
         let cgroup = if target.born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
         planner.step(Phase::Stage, Field::None, Step::Fork { flags: 0, cgroup });
     }
-    planner.step(Phase::Enter, Field::None, Step::Undumpable {});
     for file in 0..target.task_files {
         let fd = planner.slot(Slot::TaskFile(file));
         planner.step(Phase::Enter, Field::None, Step::WriteTo { fd, text: b"0" });

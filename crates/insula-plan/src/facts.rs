@@ -106,4 +106,6 @@ pub struct ExecTarget {
     pub task_files: usize,
     /// Whether a version 2 directory is there to be born in.
     pub born: bool,
+    /// Path to the root directory of the container's first process, which is not that of its mount namespace.
+    pub root: Option<String>,
 }

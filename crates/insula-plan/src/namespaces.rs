@@ -293,6 +293,10 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
     let wants = planner.wants;
     let (before, after) = split_joins(planner, &wants)?;
     planner.plan.staged = true;
+    if planner.facts.euid == 0 {
+        // Before anything of another container can see it.
+        planner.step(Phase::Stage, Field::None, Step::Undumpable {});
+    }
     for kind in before {
         join(planner, kind);
     }
@@ -352,9 +356,6 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
             _ => Field::At(LIST),
         };
         planner.step(Phase::Stage, field, Step::Fork { flags: with_fork, cgroup });
-    }
-    if planner.facts.euid == 0 {
-        planner.step(Phase::Enter, Field::None, Step::Undumpable {});
     }
     Ok(())
 }

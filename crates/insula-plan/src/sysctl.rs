@@ -2,6 +2,7 @@
 //! Kernel parameters: only those that belong to a namespace, and only where that namespace is the container's.
 
 use crate::compile::Planner;
+use crate::facts::Facts;
 use crate::field::Field;
 use crate::namespaces::{Phase, Want};
 use crate::text;
@@ -11,12 +12,13 @@ use insula_error::{Error, Result};
 use insula_ns::{Kind, PerKind};
 use insula_spec::{Spec, sysctl_path};
 use insula_steps::Step;
+use insula_sys::weak::{self, Weakness};
 
 const FIELD: &str = "/linux/sysctl";
 
 /// Refuses parameters of the host, or of a namespace that is not the container's own.
-pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
-    for (key, _) in &spec.linux.sysctl {
+pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>, facts: &Facts) -> Result<()> {
+    for (key, _) in spec.linux.sysctl.iter().filter(|_| !weak::is(Weakness::AnySysctl)) {
         let refuse = |reason: String, advice: String| {
             Err(Error::invalid(pointer(key), format!("set the kernel parameter {key}"), reason).advice(advice))
         };
@@ -33,6 +35,14 @@ pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>) -> Result<()> {
                     String::from("remove it"),
                 );
             }
+            // A runtime that runs in a container itself, and was given a path to the machine's namespace.
+            Want::Join(_) if facts.joins[kind].is_some_and(|fact| fact.identity.is_initial()) => {
+                return refuse(
+                    format!("the {kind} namespace at the path is the one that the machine booted with"),
+                    String::from("set it on the host, or remove it"),
+                );
+            }
+            // COMPAT: engines make the namespace and have it joined by the first container, whose document has the values.
             Want::New(_) | Want::Join(_) => {}
             Want::Inherit | Want::Stay(_) => {
                 return refuse(

@@ -9,7 +9,7 @@ use crate::hooks::Subject;
 use crate::launch::{Host, Launch, Log};
 use crate::maps;
 use crate::prepare::{Sources, fill};
-use crate::record::{Record, Status};
+use crate::record::{Record, Status, this_boot};
 use crate::share::Pinned;
 use crate::spawn::Place;
 use crate::store::{CONFIG, Home, Root};
@@ -26,6 +26,7 @@ use insula_plan::{Facts, Options, Plan, Want, compile};
 use insula_spec::{Resources, Spec};
 use insula_steps::Step;
 use insula_steps::message::Part;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, OFlags};
 
@@ -115,6 +116,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     };
     // An intermediate process gets the cgroup's descriptor to give birth in it.
     let cgroup = if plan.staged { target.map(owned).transpose()? } else { None };
+    let joins = if weak::is(Weakness::OpenTwice) { gather::joins(spec, &request.pinned)?.0 } else { joins };
     let filled = fill(&plan, Sources { joins: Some(joins), tasks, cgroup, fifo, init: None })?;
     let signals = foreground::take_signals()?;
     let mut launch = Launch::start(&plan, filled, target, signals)?;
@@ -157,6 +159,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
                 && spec.hooks.poststop.is_empty()),
             startable: spec.process.is_some(),
             expect: Some(Expectation::of(&plan, spec)),
+            boot: if home.outlives_boot() { this_boot() } else { None },
             annotations: annotations.clone(),
         };
         home.commit(&record)?;

@@ -21,6 +21,7 @@ use insula_ns::{Kind, identity};
 use insula_plan::{ExecTarget, Facts, Options, Plan, compile_exec};
 use insula_spec::Spec;
 use insula_steps::message::Part;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -129,7 +130,17 @@ impl Task<'_> {
         let failed = |e: Errno| Error::kernel(e.raw_os_error(), "exec in the container");
         let duplicate = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed);
         let cgroup = doors.clone_target().filter(|_| !user).map(duplicate).transpose()?;
-        let target = ExecTarget { kinds, user, fork: has(Kind::PID), task_files: tasks.len(), born: cgroup.is_some() };
+        // Without a mount namespace of its own the container is in its root by chroot(2) alone, which no setns(2) brings.
+        let chrooted = record.held(Kind::MOUNT).is_some_and(|held| held.how != "created");
+        let chrooted = chrooted && !weak::is(Weakness::NoRoot);
+        let target = ExecTarget {
+            kinds,
+            user,
+            fork: has(Kind::PID),
+            task_files: tasks.len(),
+            born: cgroup.is_some(),
+            root: chrooted.then(|| format!("/proc/{}/root", init.pid)),
+        };
         let facts = Facts {
             euid: rustix::process::geteuid().as_raw(),
             egid: rustix::process::getegid().as_raw(),
@@ -139,11 +150,18 @@ impl Task<'_> {
         let plan = compile_exec(spec, &target, &facts, &request.options)?;
         let sources = Sources { tasks, cgroup, init: Some(duplicate(init.pidfd.as_fd())?), ..Sources::default() };
         let filled = fill(&plan, sources)?;
+        if chrooted && init.has_ended() {
+            // The number may have been another's when its root was opened.
+            return Err(Error::state("exec in the container", "cannot exec in a stopped container"));
+        }
         let signals = foreground::take_signals()?;
         let mut launch = Launch::start(&plan, filled, None, signals)?;
         let mut host = ExecHost { spec, record, request, console: None };
         let made = (|| {
             oom_score(&plan, &launch)?;
+            if plan.held {
+                launch.go()?;
+            }
             launch.until_ready(&mut host, log)?;
             if rustix::process::geteuid().is_root() {
                 // The process may have been forked before the one in between had its value.
@@ -198,6 +216,21 @@ struct ExecHost<'a> {
 }
 
 impl Host for ExecHost<'_> {
+    /// Paused after it was looked at: the process stands still at the door of its cgroup.
+    fn waits(&mut self, child: &Handle) -> Result<()> {
+        if self.request.ignore_paused || weak::is(Weakness::AwaitThaw) {
+            return Ok(());
+        }
+        let group = status::group(self.record)?;
+        if !group.frozen()? {
+            return Ok(());
+        }
+        let _ = child.signal(9);
+        group.release(child.pid);
+        let attempted = format!("exec in container {}", self.record.id);
+        Err(Error::state(attempted, "cannot exec in a paused container (use --ignore-paused)"))
+    }
+
     fn part(&mut self, _part: Part, _child: &Handle, _directory: BorrowedFd<'_>) -> Result<()> {
         Err(Error::kernel(Errno::PROTO.raw_os_error(), "exec in the container"))
     }

@@ -4,6 +4,7 @@
 use crate::file;
 use alloc::format;
 use insula_error::{Error, Result};
+use insula_sys::weak::{self, Weakness};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, fstat, fstatfs};
@@ -40,6 +41,7 @@ impl Identity {
         // Opened first, compared then: from here on the number no longer matters.
         let same =
             if self.inode == 0 { start_time(self.pid) == Some(self.start) } else { inode(pidfd.as_fd()) == self.inode };
+        let same = same || weak::is(Weakness::ByNumber);
         same.then_some(Handle { pid: self.pid, pidfd })
     }
 }

@@ -6,6 +6,7 @@ use alloc::string::String;
 use core::time::Duration;
 use insula_error::{Error, Result};
 use insula_spec::Spec;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{Errno, IoSlice};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -20,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Sends `fd` with `text` to the stream socket at `path`; a path that begins with `@` is in the abstract name space.
 pub(crate) fn send(path: &str, fd: BorrowedFd<'_>, text: &[u8]) -> core::result::Result<(), Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    let _ = set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE));
+    let patience = (!weak::is(Weakness::NoDeadline)).then_some(PATIENCE);
+    let _ = set_socket_timeout(&socket, Timeout::Send, patience);
     let address = match path.strip_prefix('@') {
         Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
         None => SocketAddrUnix::new(path)?,

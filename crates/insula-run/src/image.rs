@@ -61,6 +61,15 @@ impl Image {
             PROGRAM.len().next_multiple_of(PAGE),
             self.length
         ));
+        #[cfg(feature = "weak")]
+        return self.execute_weakened(place, PROGRAM);
+        #[cfg(not(feature = "weak"))]
         insula_sys::process::execveat(self.fd.as_fd(), &[c"insula", c"init"], &[place])
+    }
+
+    /// The memfd.
+    #[cfg(feature = "weak")]
+    pub(crate) fn fd(&self) -> rustix::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }

@@ -18,7 +18,7 @@ use insula_plan::Plan;
 use insula_steps::message::{Call, GO, HEAD, MAX, Part, Tag};
 use insula_steps::{Fd, encode};
 use insula_sys::process::{Cloned, clone3, set_signal_mask};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags, IoSliceMut, fcntl_setfd};
 use rustix::net::{
@@ -46,7 +46,14 @@ pub(crate) trait Host {
     fn terminal(&mut self, master: OwnedFd) -> Result<()>;
     /// Takes the seccomp listener.
     fn listener(&mut self, listener: OwnedFd, child: &Handle) -> Result<()>;
+    /// Nothing was heard of the child for [`SILENCE`].
+    fn waits(&mut self, _child: &Handle) -> Result<()> {
+        Ok(())
+    }
 }
+
+/// How long the child may be silent before it is looked after.
+const SILENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
 /// A process being made.
 #[derive(Debug)]
@@ -95,7 +102,10 @@ impl<'p> Launch<'p> {
         let image = Image::new(&steps)?;
         let cgroup = cgroup.filter(|_| plan.born_in_cgroup);
         let (pid, pidfd) = match clone3(plan.clone_flags, cgroup).map_err(|e| clone_failed(plan, e))? {
-            Cloned::Child => become_init(&image, plan.mapped_first.then(|| (ours.as_fd(), theirs.as_fd()))),
+            Cloned::Child => {
+                let waits = plan.mapped_first || plan.held;
+                become_init(&image, waits.then(|| (ours.as_fd(), theirs.as_fd())), plan.mapped_first)
+            }
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };
         let child = Handle { pid, pidfd };
@@ -166,7 +176,9 @@ impl<'p> Launch<'p> {
         loop {
             if until_ready {
                 // Later ones are the program's.
-                self.interrupted()?;
+                while !self.heard()? {
+                    host.waits(&self.child)?;
+                }
             }
             let Some((message, fd)) = self.receive()? else {
                 return if until_ready { Err(self.died()) } else { Ok(()) };
@@ -215,12 +227,13 @@ impl<'p> Launch<'p> {
         self.go()
     }
 
-    /// Waits for a message or a signal; a signal that ends this command ends the making.
-    fn interrupted(&self) -> Result<()> {
+    /// Waits for a message or a signal; a signal that ends this command ends the making. Whether there is a message.
+    fn heard(&self) -> Result<bool> {
         loop {
             let mut polled = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
-            match poll(&mut polled, None) {
+            match poll(&mut polled, Some(&SILENCE)) {
                 Err(Errno::INTR) => continue,
+                Ok(0) => return Ok(false),
                 done => done.map_err(|e| failed(e, "poll"))?,
             };
             let message = !polled[0].revents().is_empty();
@@ -231,7 +244,7 @@ impl<'p> Launch<'p> {
                 }
             }
             if message {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -278,14 +291,15 @@ impl<'p> Launch<'p> {
 const SOCKET: Fd = Fd(u32::MAX - 1);
 
 /// In the child: a clean slate of signals, then init's program.
-fn become_init(image: &Image, map_first: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>) -> ! {
-    if let Some((ours, socket)) = map_first {
-        // Should the host side die instead of mapping ids, the connection ends, and this process with it: it must not
+fn become_init(image: &Image, wait: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>, mapped: bool) -> ! {
+    if let Some((ours, socket)) = wait {
+        // Should the host side die instead of doing its part, the connection ends, and this process with it: it must not
         // hold the other end itself.
         insula_sys::memory::close(ours);
         let mut word = [0];
         let go = matches!(rustix::net::recv(socket, &mut word, RecvFlags::empty()), Ok((1, _)) if word[0] == GO);
-        if !go || insula_sys::credentials::set_gid(0).is_err() || insula_sys::credentials::set_uid(0).is_err() {
+        let root = || insula_sys::credentials::set_gid(0).and_then(|()| insula_sys::credentials::set_uid(0)).is_ok();
+        if !go || mapped && !root() {
             insula_sys::process::exit(255);
         }
     }

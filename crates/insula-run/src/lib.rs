@@ -47,5 +47,7 @@ pub mod store;
 pub mod update;
 mod verify;
 pub mod view;
+#[cfg(feature = "weak")]
+mod weakened;
 
 pub use launch::Log;

@@ -3,12 +3,15 @@
 //! is kept beside it as it was read.
 
 use crate::expect::Expectation;
+use crate::file;
 use crate::handle::{Handle, Identity};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
+use insula_sys::weak::{self, Weakness};
+use rustix::fs::CWD;
 use serde::{Deserialize, Serialize};
 
 /// Version of the record's form.
@@ -82,6 +85,10 @@ pub struct Record {
     /// What must hold while it runs; none in the records of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expectation>,
+    /// The boot during which it was created (proc_sys_kernel(5), random/boot_id), where the state directory outlives one:
+    /// numbers of processes begin anew then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     /// The document's annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
@@ -125,8 +132,17 @@ impl Record {
 
     /// A handle of init, if it is alive.
     pub fn init(&self) -> Option<Handle> {
+        if self.boot.is_some() && !weak::is(Weakness::AnyBoot) && self.boot != this_boot() {
+            return None;
+        }
         self.init.open().filter(|handle| !handle.has_ended())
     }
+}
+
+/// The id of this boot.
+pub(crate) fn this_boot() -> Option<String> {
+    let text = file::read_text(CWD, "/proc/sys/kernel/random/boot_id", 64, "read the id of this boot").ok()?;
+    Some(String::from(text.trim()))
 }
 
 /// Where a container is in its life (runtime-spec, runtime.md, "State").

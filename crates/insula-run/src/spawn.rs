@@ -158,6 +158,8 @@ impl Program<'_> {
             insula_sys::memory::place(output.as_fd(), 1)?;
             insula_sys::memory::place(output.as_fd(), 2)?;
             if let Some(place) = place {
+                // This is still the runtime's own program: what is in there must not look into it.
+                insula_sys::process::prctl(insula_sys::process::PrctlOp::SetDumpable, 0, 0)?;
                 setns(place.pidfd, place.kinds)?;
                 if !place.cwd.is_empty() {
                     rustix::process::chdir(place.cwd)?;

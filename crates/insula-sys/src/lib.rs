@@ -16,3 +16,4 @@ pub mod network;
 pub mod nsfs;
 pub mod pidfs;
 pub mod process;
+pub mod weak;

@@ -24,6 +24,10 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 extern "C" fn insula_main() -> i32 {
     // A caller that closed 0, 1 or 2 must not have our own files end up there.
     output::fill_standard_streams();
+    #[cfg(feature = "weak")]
+    if let Some(name) = context::variable("INSULA_WEAK") {
+        assert!(insula_sys::weak::choose(name.as_bytes()), "no such weakness: {name}");
+    }
     let parsed = match insula_cli::parse(insula_start::args().skip(1)) {
         Ok(parsed) => parsed,
         Err(error) => {

@@ -159,7 +159,8 @@ fn start(planner: &mut Planner<'_>, process: &Process<'_>, sets: capabilities::S
     let capabilities = (PHASE, Field::At("/process/capabilities"), set);
     let nnp = process.no_new_privileges;
     // An ordinary user's runtime may look into init only as long as it is dumpable, where an intermediate process made it.
-    let hide_late = planner.plan.staged && planner.facts.euid != 0;
+    let hidden = planner.plan.steps.iter().any(|planned| matches!(planned.step, Step::Undumpable {}));
+    let hide_late = !hidden && planner.facts.euid != 0;
     let late = filter.is_some_and(|filter| !filter.uses_notify);
     let seccomp_field = Field::At("/linux/seccomp");
     if filter.is_some_and(|filter| filter.uses_notify)
