@@ -20,18 +20,13 @@ const COMPLETIONS: [(Shell, &str); 3] = [
 
 /// `cargo xtask completions`
 pub(crate) fn completions(_args: &[String]) -> Outcome {
-    for (shell, name) in COMPLETIONS {
-        write(name, &render(shell))?;
-    }
+    write_completions(&target().join("dist"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// `cargo xtask man`
 pub(crate) fn man_pages(_args: &[String]) -> Outcome {
-    write("man/insula.8", &man::overview())?;
-    for command in COMMANDS {
-        write(&format!("man/insula-{}.8", command.name), &man::page(command))?;
-    }
+    write_pages(&target().join("dist"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -41,8 +36,25 @@ pub(crate) fn all(args: &[String]) -> Outcome {
     man_pages(args)
 }
 
-fn write(name: &str, text: &str) -> Result<(), String> {
-    let path = target().join("dist").join(name);
+/// Writes completions and man pages below `directory`.
+pub(crate) fn write_all(directory: &Path) -> Result<(), String> {
+    write_completions(directory)?;
+    write_pages(directory)
+}
+
+fn write_completions(directory: &Path) -> Result<(), String> {
+    COMPLETIONS.iter().try_for_each(|(shell, name)| write(directory, name, &render(*shell)))
+}
+
+fn write_pages(directory: &Path) -> Result<(), String> {
+    write(directory, "man/insula.8", &man::overview())?;
+    COMMANDS
+        .iter()
+        .try_for_each(|command| write(directory, &format!("man/insula-{}.8", command.name), &man::page(command)))
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> Result<(), String> {
+    let path = directory.join(name);
     let fail = |error| format!("{}: {error}", path.display());
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
     std::fs::write(&path, text).map_err(fail)?;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod demo;
+mod dist;
 mod docs;
 mod lint;
 mod man;
@@ -26,6 +27,7 @@ const TASKS: &[Task] = &[
     ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
     ("completions", "", "write shell completions to target/dist", docs::completions),
     ("man", "", "write man pages to target/dist", docs::man_pages),
+    ("dist", "[--check]", "write tarball, Debian package, bill of materials and checksums to target/dist", dist::run),
     ("dist-docs", "", "both of them", docs::all),
 ];
 
