@@ -20,13 +20,17 @@ const COMPLETIONS: [(Shell, &str); 3] = [
 
 /// `cargo xtask completions`
 pub(crate) fn completions(_args: &[String]) -> Outcome {
-    write_completions(&target().join("dist"))?;
+    let place = target().join("dist");
+    write_completions(&place)?;
+    println!("{}", place.join("completions").display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// `cargo xtask man`
 pub(crate) fn man_pages(_args: &[String]) -> Outcome {
-    write_pages(&target().join("dist"))?;
+    let place = target().join("dist");
+    write_pages(&place)?;
+    println!("{}", place.join("man").display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,9 +61,7 @@ fn write(directory: &Path, name: &str, text: &str) -> Result<(), String> {
     let path = directory.join(name);
     let fail = |error| format!("{}: {error}", path.display());
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).map_err(fail)?;
-    std::fs::write(&path, text).map_err(fail)?;
-    println!("{}", path.display());
-    Ok(())
+    std::fs::write(&path, text).map_err(fail)
 }
 
 #[cfg(test)]

@@ -179,6 +179,10 @@ fn meaning(planned: &Planned, fault: &Fault) -> Option<(Cow<'static, str>, &'sta
             "process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus)".into(),
             "or the caller lacks CAP_SYS_NICE",
         )),
+        (Step::Propagation { .. }, _, Errno::INVAL) => Some((
+            "the caller's root directory is no mount point (a plain chroot)".into(),
+            "bind it on itself first: mount --bind DIR DIR, then chroot DIR",
+        )),
         (Step::Limit { .. }, _, Errno::PERM) => Some(("raising a hard limit needs CAP_SYS_RESOURCE".into(), "")),
         (Step::Device { .. }, _, Errno::EXIST) => {
             Some(("the image has something else under that name".into(), "mount a tmpfs on /dev, as the default document does"))

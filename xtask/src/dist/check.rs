@@ -29,6 +29,29 @@ pub(super) fn reproducible(first: &[PathBuf]) -> Result<(), String> {
     fs::remove_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))
 }
 
+/// The validators of the documents' own formats: Python packages, since nothing else has the schemas.
+const VALIDATORS: [&str; 2] = ["kubernetes-validate==1.37.0", "spdx-tools==0.8.5"];
+
+/// Checks the bill of materials and the Kubernetes documents against their schemas.
+pub(super) fn valid(out: &Path) -> Result<(), String> {
+    let venv = target().join("validators");
+    if !venv.join("ready").exists() {
+        execute(program("python3").args(["-m", "venv"]).arg(&venv))?;
+        execute(program(&venv.join("bin/pip").to_string_lossy()).args(["install", "--quiet"]).args(VALIDATORS))?;
+        fs::write(venv.join("ready"), "").map_err(|error| error.to_string())?;
+    }
+    let tool = |name: &str| program(&venv.join("bin").join(name).to_string_lossy());
+    for path in files_below(out)?.iter().filter(|path| path.to_string_lossy().ends_with(".spdx.json")) {
+        execute(tool("pyspdxtools").arg("--infile").arg(path))?;
+    }
+    let documents = files_below(&root().join("dist/kubernetes"))?;
+    for path in documents.iter().filter(|path| path.extension().is_some_and(|end| end == "yaml")) {
+        execute(tool("kubernetes-validate").arg("--strict").arg(path))?;
+    }
+    println!("the bill of materials and the Kubernetes documents follow their schemas");
+    Ok(())
+}
+
 /// What must be there once the package is installed.
 const INSTALLED: [&str; 8] = [
     "usr/bin/insula",

@@ -25,7 +25,8 @@ pub(super) fn document(checkout: &Path, release: &Release, executable: &Path) ->
     let roots = linked.iter().filter(|id| name(&metadata, id) == ROOTS[0]).map(|id| reference(&metadata, id));
     let mut relationships: Vec<Value> =
         roots.map(|root| relationship("SPDXRef-DOCUMENT", "DESCRIBES", &root)).collect();
-    relationships.push(relationship("SPDXRef-File-insula", "GENERATED_FROM", "SPDXRef-Package-insula-0.1.0"));
+    let source = format!("SPDXRef-Package-insula-{}", release.version);
+    relationships.push(relationship("SPDXRef-File-insula", "GENERATED_FROM", &source));
     for id in &linked {
         let from = reference(&metadata, id);
         let needs = needs(&metadata, id);

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     if check {
         check::reproducible(&made)?;
         check::installable(&out)?;
+        check::valid(&out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
