@@ -179,7 +179,7 @@ fn meaning(planned: &Planned, fault: &Fault) -> Option<(Cow<'static, str>, &'sta
             "process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus)".into(),
             "or the caller lacks CAP_SYS_NICE",
         )),
-        (Step::Propagation { .. }, _, Errno::INVAL) => Some((
+        (Step::Propagate { .. }, _, Errno::INVAL) => Some((
             "the caller's root directory is no mount point (a plain chroot)".into(),
             "bind it on itself first: mount --bind DIR DIR, then chroot DIR",
         )),

@@ -84,7 +84,7 @@ fn linked(metadata: &Value) -> BTreeSet<String> {
 /// What is linked with a package.
 fn needs(metadata: &Value, id: &str) -> Vec<String> {
     let nodes = metadata["resolve"]["nodes"].as_array().into_iter().flatten();
-    let dependencies = nodes.filter(|node| node["id"] == id).flat_map(|node| node["deps"].as_array()).flatten();
+    let dependencies = nodes.filter(|node| node["id"] == id).filter_map(|node| node["deps"].as_array()).flatten();
     dependencies
         .filter(|dependency| {
             let kinds = dependency["dep_kinds"].as_array();
@@ -107,8 +107,8 @@ fn linux_only(dependency: &Value) -> bool {
 
 /// A macro runs in the compiler and is not linked.
 fn is_macro(metadata: &Value, id: &str) -> bool {
-    let targets = packages(metadata).filter(|package| package["id"] == id).flat_map(|p| p["targets"].as_array());
-    targets.flatten().flat_map(|target| target["kind"].as_array()).flatten().any(|kind| kind == "proc-macro")
+    let targets = packages(metadata).filter(|package| package["id"] == id).filter_map(|p| p["targets"].as_array());
+    targets.flatten().filter_map(|target| target["kind"].as_array()).flatten().any(|kind| kind == "proc-macro")
 }
 
 fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
