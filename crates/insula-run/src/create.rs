@@ -85,6 +85,8 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     let resources = spec.linux.resources.as_ref().unwrap_or(&none);
 
     tell_filter(&plan, log);
+    // From here on something exists that a signal must not leave behind.
+    let signals = foreground::take_signals()?;
     let home = root.claim(request.id)?;
     let mut making = Making { home: Some(home), cgroup: None };
     let (home, cgroup_made) = making.parts()?;
@@ -118,7 +120,6 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     let cgroup = if plan.staged { target.map(owned).transpose()? } else { None };
     let joins = if weak::is(Weakness::OpenTwice) { gather::joins(spec, &request.pinned)?.0 } else { joins };
     let filled = fill(&plan, Sources { joins: Some(joins), tasks, cgroup, fifo, init: None })?;
-    let signals = foreground::take_signals()?;
     let mut launch = Launch::start(&plan, filled, target, signals)?;
     let annotations = annotations(spec);
     let subject = Subject {
@@ -128,6 +129,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         bundle: request.bundle,
         annotations: &annotations,
         home: Some(home.fd()),
+        signals: None,
     };
     let mut host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless, hooked: false };
     let made = (|| {
@@ -170,7 +172,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
             handover::process(path, launch.child.pidfd.as_fd())?;
         }
         if request.options.run {
-            start_hooks(home, spec, &record, &launch.child, &plan)?;
+            start_hooks(home, spec, &record, &launch, &plan)?;
         }
         launch.go()?;
         if request.options.run {
@@ -185,7 +187,8 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         }
         // Hooks that ran may have something to take back (runtime.md, "Lifecycle", 4 to 7).
         if host.hooked {
-            for error in host.subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped) {
+            let subject = Subject { signals: Some(launch.signals.as_fd()), ..host.subject.clone() };
+            for error in subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped) {
                 log.warn(&format!("{error}"));
             }
         }
@@ -321,13 +324,14 @@ fn check_terminal(spec: &Spec<'_>, request: &Request<'_>) -> Result<()> {
     }
 }
 
-/// Puts the number under `path` in one step; a link or fifo there is replaced, not followed.
+/// Puts the number under `path` in one step; a link or fifo there is replaced, not followed. Being killed in the middle
+/// leaves nothing under another name.
 pub(crate) fn write_pid_file(path: &str, pid: i32) -> Result<()> {
     let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
     let dir = if dir.is_empty() { "/" } else { dir };
     let failed = |e: rustix::io::Errno| Error::kernel(e.raw_os_error(), "write the pid file").object(path);
     let fd = file::open_dir(CWD, dir).map_err(failed)?;
-    file::replace(fd.as_fd(), name, format!("{pid}").as_bytes(), 0o644).map_err(failed)
+    file::put(fd.as_fd(), name, format!("{pid}").as_bytes(), 0o644).map_err(failed)
 }
 
 /// Removes the file if it holds the number of a process that is no more.
@@ -338,7 +342,13 @@ pub(crate) fn take_back_pid_file(path: &str, pid: i32) {
 }
 
 /// Hooks that come between `created` and the user's program: in the container.
-pub(crate) fn start_hooks(home: &Home, spec: &Spec<'_>, record: &Record, init: &Handle, plan: &Plan) -> Result<()> {
+pub(crate) fn start_hooks(
+    home: &Home,
+    spec: &Spec<'_>,
+    record: &Record,
+    launch: &Launch<'_>,
+    plan: &Plan,
+) -> Result<()> {
     if spec.hooks.start_container.is_empty() {
         return Ok(());
     }
@@ -349,11 +359,12 @@ pub(crate) fn start_hooks(home: &Home, spec: &Spec<'_>, record: &Record, init: &
         bundle: &record.bundle,
         annotations: &record.annotations,
         home: Some(home.fd()),
+        signals: Some(launch.signals.as_fd()),
     };
     let env = process_env(spec);
     let confinement = Confinement::of(spec)?;
     let place = Place {
-        pidfd: init.pidfd.as_fd(),
+        pidfd: launch.child.pidfd.as_fd(),
         kinds: kinds(&plan.wants),
         cwd: "",
         env: &env,
@@ -399,9 +410,9 @@ impl CreateHost<'_> {
         }
     }
 
-    fn hooks(&mut self, child: &Handle) -> Result<()> {
+    fn hooks(&mut self, child: &Handle, signals: BorrowedFd<'_>) -> Result<()> {
         self.hooked = true;
-        let subject = Subject { pid: child.pid, ..self.subject.clone() };
+        let subject = Subject { pid: child.pid, signals: Some(signals), ..self.subject.clone() };
         let hooks = &self.spec.hooks;
         subject.run(&hooks.prestart, "prestart", Status::Creating, None)?;
         subject.run(&hooks.create_runtime, "createRuntime", Status::Creating, None)?;
@@ -423,11 +434,11 @@ impl CreateHost<'_> {
 }
 
 impl Host for CreateHost<'_> {
-    fn part(&mut self, part: Part, child: &Handle, directory: BorrowedFd<'_>) -> Result<()> {
+    fn part(&mut self, part: Part, child: &Handle, directory: BorrowedFd<'_>, signals: BorrowedFd<'_>) -> Result<()> {
         match part {
             Part::Maps => maps::write_ids(directory, child.pid, self.spec),
             Part::Offsets => maps::write_offsets(directory, &self.plan.time_offsets),
-            Part::Hooks => self.hooks(child),
+            Part::Hooks => self.hooks(child, signals),
             Part::Devices => crate::netdevices::attach(&self.spec.linux.net_devices, directory),
         }
     }
@@ -459,8 +470,9 @@ impl Host for CreateHost<'_> {
     }
 }
 
-/// Hooks after the program was started; one that fails stops the container (runtime.md, "Lifecycle", 9).
-pub fn poststart(home: &Home, spec: &Spec<'_>, record: &Record) -> Result<()> {
+/// Hooks after the program was started; one that fails stops the container (runtime.md, "Lifecycle", 9). A signal that
+/// can be read from `signals` and ends commands ends them, too.
+pub fn poststart(home: &Home, spec: &Spec<'_>, record: &Record, signals: BorrowedFd<'_>) -> Result<()> {
     let subject = Subject {
         oci_version: &record.oci_version,
         id: &record.id,
@@ -468,6 +480,7 @@ pub fn poststart(home: &Home, spec: &Spec<'_>, record: &Record) -> Result<()> {
         bundle: &record.bundle,
         annotations: &record.annotations,
         home: Some(home.fd()),
+        signals: Some(signals),
     };
     subject.run(&spec.hooks.poststart, "poststart", Status::Running, None).inspect_err(|_| {
         if let Some(init) = record.init() {

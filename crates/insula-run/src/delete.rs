@@ -27,10 +27,10 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
     let record = match home.record() {
         Ok(Some(record)) => record,
         // Its creator died before the commit: what it intended is all there can be.
-        Ok(None) => return clean(home),
+        Ok(None) => return clean(home, log),
         Err(e) if force => {
             log.warn(&format!("{e}"));
-            return clean(home);
+            return clean(home, log);
         }
         Err(e) => return Err(e),
     };
@@ -81,14 +81,16 @@ fn end(record: &Record, group: &Group) -> Result<()> {
 }
 
 /// Removes what is known from the intent alone.
-fn clean(home: Home) -> Result<()> {
-    let intent = home.intent();
-    // A torn intent was cut before the first effect.
-    if let Ok(group) = Group::from_record(&intent, false) {
+fn clean(home: Home, log: &dyn Log) -> Result<()> {
+    let intent = home.intent().map(|lines| Group::from_record(&lines, false));
+    if let Some(Ok(group)) = intent {
         if group.exists() && !group.is_empty().unwrap_or(true) {
             group.kill_all(PATIENCE)?;
         }
         group.remove(PATIENCE)?;
+    } else if home.has_record() {
+        // A creator that was killed has left a torn intent only before the first effect; this one has got further.
+        log.warn(&format!("container {}: state and intent are torn, so its cgroup is unknown and stays", home.id));
     }
     home.remove()
 }
@@ -113,6 +115,7 @@ fn poststop(home: &Home, record: &Record) -> alloc::vec::Vec<Error> {
         bundle: &record.bundle,
         annotations: &record.annotations,
         home: Some(home.fd()),
+        signals: None,
     };
     subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped)
 }

@@ -231,7 +231,7 @@ impl Host for ExecHost<'_> {
         Err(Error::state(attempted, "cannot exec in a paused container (use --ignore-paused)"))
     }
 
-    fn part(&mut self, _part: Part, _child: &Handle, _directory: BorrowedFd<'_>) -> Result<()> {
+    fn part(&mut self, _: Part, _: &Handle, _: BorrowedFd<'_>, _: BorrowedFd<'_>) -> Result<()> {
         Err(Error::kernel(Errno::PROTO.raw_os_error(), "exec in the container"))
     }
 

@@ -4,8 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 /// The content of `path` below `dir`, at most `limit` bytes. Only regular files and those of procfs and sysfs: a fifo or
@@ -98,18 +98,49 @@ pub fn replace(dir: BorrowedFd<'_>, name: &str, bytes: &[u8], mode: u32) -> core
     let temporary = alloc::format!(".{name}.{}", rustix::process::getpid().as_raw_nonzero());
     match write_new(dir, &temporary, bytes, mode) {
         Err(Errno::EXIST) => {
-            rustix::fs::unlinkat(dir, &temporary, rustix::fs::AtFlags::empty())?;
+            rustix::fs::unlinkat(dir, &temporary, AtFlags::empty())?;
             write_new(dir, &temporary, bytes, mode)?;
         }
         Err(errno) => {
-            let _ = rustix::fs::unlinkat(dir, &temporary, rustix::fs::AtFlags::empty());
+            let _ = rustix::fs::unlinkat(dir, &temporary, AtFlags::empty());
             return Err(errno);
         }
         Ok(()) => {}
     }
     rustix::fs::renameat(dir, &temporary, dir, name).inspect_err(|_| {
-        let _ = rustix::fs::unlinkat(dir, &temporary, rustix::fs::AtFlags::empty());
+        let _ = rustix::fs::unlinkat(dir, &temporary, AtFlags::empty());
     })
+}
+
+/// As [`replace`], in a directory that is not ours to clean up: the new file has no name until it is complete (open(2),
+/// `O_TMPFILE`). What was there goes first, so that a reader may find nothing for a moment.
+pub fn put(dir: BorrowedFd<'_>, name: &str, bytes: &[u8], mode: u32) -> core::result::Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let fd = match openat(dir, ".", flags, Mode::from_raw_mode(mode)) {
+        // Not every file system has nameless files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => return replace(dir, name, bytes, mode),
+        done => done?,
+    };
+    write_all(fd.as_fd(), bytes)?;
+    let nameless = alloc::format!("/proc/self/fd/{}", fd.as_raw_fd());
+    // Bounded, should somebody put something there again and again.
+    for _ in 0..64 {
+        match rustix::fs::linkat(CWD, &*nameless, dir, name, AtFlags::SYMLINK_FOLLOW) {
+            Err(Errno::EXIST) => match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            },
+            // Without /proc the file stays nameless.
+            Err(Errno::NOENT | Errno::XDEV) => return replace(dir, name, bytes, mode),
+            done => return done,
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// A number that differs for texts that differ in one byte (FNV-1a, 64 bits).
+pub fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Opens a directory for use as a base.

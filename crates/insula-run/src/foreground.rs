@@ -11,6 +11,8 @@ use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::termios::{OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
+/// The signals that end a command while it makes a container or runs a hook: HUP, INT, QUIT, TERM.
+const ENDING: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14;
 const SIGCHLD: u32 = 17;
 const SIGWINCH: u32 = 28;
 /// SIGKILL and SIGSTOP cannot be blocked; faults of our own must stay fatal: ILL, TRAP, ABRT, BUS, FPE, SEGV.
@@ -27,13 +29,18 @@ pub fn take_signals() -> Result<OwnedFd> {
 }
 
 /// The next signal, 0 if there is none.
-pub(crate) fn read_signal(signals: &OwnedFd) -> u32 {
+pub(crate) fn read_signal(signals: impl AsFd) -> u32 {
     // struct signalfd_siginfo is 128 bytes and begins with the signal's number.
     let mut info = [0_u8; 128];
     match rustix::io::read(signals, &mut info) {
         Ok(128) => u32::from_le_bytes([info[0], info[1], info[2], info[3]]),
         _ => 0,
     }
+}
+
+/// The next signal if it is one of those that end a command, without waiting for it. Any other is dropped.
+pub(crate) fn ending_signal(signals: BorrowedFd<'_>) -> Option<u32> {
+    Some(read_signal(signals)).filter(|signal| (1..=64).contains(signal) && ENDING & 1 << (signal - 1) != 0)
 }
 
 /// Keeps a terminal that this command serves from adding carriage returns, before anything is written to it.

@@ -24,6 +24,15 @@ pub struct Identity {
     pub inode: u64,
     /// Start time in clock ticks since boot, from /proc/<pid>/stat; 0 where the inode is known.
     pub start: u64,
+    /// Sum of the boot's id: inodes and start times count from each boot, and a state directory on a disk outlives it. 0
+    /// where /proc does not tell.
+    #[serde(default)]
+    pub boot: u64,
+}
+
+/// The sum of this boot's random id (random(4)).
+fn boot() -> u64 {
+    file::read(CWD, "/proc/sys/kernel/random/boot_id", 64, "read the boot's id").map_or(0, |id| file::sum(&id))
 }
 
 impl Identity {
@@ -31,7 +40,7 @@ impl Identity {
     pub fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Self> {
         let inode = inode(pidfd);
         let start = if inode == 0 { start_time(pid).unwrap_or(0) } else { 0 };
-        Ok(Self { pid, inode, start })
+        Ok(Self { pid, inode, start, boot: boot() })
     }
 
     /// A handle of the process, if it is still there.
@@ -41,6 +50,7 @@ impl Identity {
         // Opened first, compared then: from here on the number no longer matters.
         let same =
             if self.inode == 0 { start_time(self.pid) == Some(self.start) } else { inode(pidfd.as_fd()) == self.inode };
+        let same = same && (self.boot == 0 || self.boot == boot());
         let same = same || weak::is(Weakness::ByNumber);
         same.then_some(Handle { pid: self.pid, pidfd })
     }

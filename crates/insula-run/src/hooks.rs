@@ -27,6 +27,8 @@ pub struct Subject<'a> {
     pub annotations: &'a BTreeMap<String, String>,
     /// The container's state directory.
     pub home: Option<BorrowedFd<'a>>,
+    /// Where the signals of this command are read, which end a hook early.
+    pub signals: Option<BorrowedFd<'a>>,
 }
 
 impl Subject<'_> {
@@ -55,7 +57,7 @@ impl Subject<'_> {
         }
         let state = self.state(status);
         for (index, hook) in hooks.iter().enumerate() {
-            one(hook, (list, index), &state, place, self.home)?;
+            one(hook, (list, index), (&state, self), place)?;
         }
         Ok(())
     }
@@ -66,7 +68,7 @@ impl Subject<'_> {
             return Vec::new();
         }
         let state = self.state(status);
-        let each = hooks.iter().enumerate().map(|(index, hook)| one(hook, (list, index), &state, None, self.home));
+        let each = hooks.iter().enumerate().map(|(index, hook)| one(hook, (list, index), (&state, self), None));
         each.filter_map(Result::err).collect()
     }
 }
@@ -74,14 +76,20 @@ impl Subject<'_> {
 fn one(
     hook: &Hook<'_>,
     (list, index): (&str, usize),
-    state: &str,
+    (state, subject): (&str, &Subject<'_>),
     place: Option<Place<'_>>,
-    note: Option<BorrowedFd<'_>>,
 ) -> Result<()> {
     let args: Vec<String> = hook.args.iter().map(|arg| String::from(arg.as_str())).collect();
     let env: Vec<String> = hook.env.iter().map(|entry| String::from(entry.as_str())).collect();
-    let program =
-        Program { path: &hook.path, args: &args, env: &env, input: state.as_bytes(), timeout: hook.timeout, note };
+    let program = Program {
+        path: &hook.path,
+        args: &args,
+        env: &env,
+        input: state.as_bytes(),
+        timeout: hook.timeout,
+        note: subject.home,
+        signals: subject.signals,
+    };
     let program = if weak::is(Weakness::PatientHooks) { Program { timeout: None, ..program } } else { program };
     let ended = program.run(place).map_err(|e| e.field(format!("/hooks/{list}/{index}")))?;
     if ended.success() {

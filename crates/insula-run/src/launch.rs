@@ -5,6 +5,7 @@
 //! process die at any point, the socket ends and init ends with it.
 
 use crate::explain::{self, Fault};
+use crate::foreground::ending_signal;
 use crate::handle::Handle;
 use crate::image::Image;
 use crate::maps;
@@ -35,13 +36,11 @@ pub trait Log {
     fn debug(&self, text: &str);
 }
 
-/// The signals that end a command while a container is made: HUP, INT, QUIT, TERM.
-pub(crate) const ENDING: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14;
-
 /// What the host side does when init asks.
 pub(crate) trait Host {
-    /// Does `part` for the process `child`, whose /proc directory is `directory`.
-    fn part(&mut self, part: Part, child: &Handle, directory: BorrowedFd<'_>) -> Result<()>;
+    /// Does `part` for the process `child`, whose /proc directory is `directory`; a signal that can be read from
+    /// `signals` ends it early.
+    fn part(&mut self, part: Part, child: &Handle, directory: BorrowedFd<'_>, signals: BorrowedFd<'_>) -> Result<()>;
     /// Takes the terminal's master.
     fn terminal(&mut self, master: OwnedFd) -> Result<()>;
     /// Takes the seccomp listener.
@@ -65,7 +64,7 @@ pub(crate) struct Launch<'p> {
     /// The child's /proc directory.
     pub(crate) directory: OwnedFd,
     /// Signals that end this command.
-    signals: OwnedFd,
+    pub(crate) signals: OwnedFd,
     /// The process could not be reaped by us any more.
     reaped: bool,
     /// An intermediate process has ended already.
@@ -85,7 +84,8 @@ fn failed(errno: Errno, object: &'static str) -> Error {
 }
 
 impl<'p> Launch<'p> {
-    /// Starts the first process. The signals of [`ENDING`] and SIGCHLD must be blocked and readable from `signals`.
+    /// Starts the first process. The signals that end a command, and SIGCHLD, must be blocked and readable from
+    /// `signals`.
     pub(crate) fn start(
         plan: &'p Plan,
         filled: Filled,
@@ -190,7 +190,7 @@ impl<'p> Launch<'p> {
                 Tag::Forked => self.forked(message.numbers[0] as i32, fd)?,
                 Tag::Ask => {
                     let part = Part::from_number(message.numbers[0]).ok_or_else(|| failed(Errno::PROTO, "ask"))?;
-                    host.part(part, &self.child, self.directory.as_fd())?;
+                    host.part(part, &self.child, self.directory.as_fd(), self.signals.as_fd())?;
                     self.go()?;
                 }
                 Tag::Terminal => {
@@ -238,8 +238,7 @@ impl<'p> Launch<'p> {
             };
             let message = !polled[0].revents().is_empty();
             if !polled[1].revents().is_empty() {
-                let signal = crate::foreground::read_signal(&self.signals);
-                if signal != 0 && signal <= 64 && ENDING & (1 << (signal - 1)) != 0 {
+                if let Some(signal) = ending_signal(self.signals.as_fd()) {
                     return Err(Error::new(Kind::State, "finish").reason(format!("interrupted by signal {signal}")));
                 }
             }

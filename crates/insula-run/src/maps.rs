@@ -145,7 +145,15 @@ fn by_tool(
     for m in mappings {
         arguments.extend([m.container_id, m.host_id, m.size].map(|number| format!("{number}")));
     }
-    let run = spawn::Program { path: &path, args: &arguments, env: &[], input: &[], timeout: Some(10), note: None };
+    let run = spawn::Program {
+        path: &path,
+        args: &arguments,
+        env: &[],
+        input: &[],
+        timeout: Some(10),
+        note: None,
+        signals: None,
+    };
     let ended = run.run(None)?;
     if ended.success() {
         return Ok(());

@@ -52,6 +52,19 @@ impl Held {
     }
 }
 
+/// What a record ends with: the sum of all before it.
+const SUM: &str = ",\"sum\":\"";
+const END: &str = "\"}";
+
+/// Whether the text's sum is not that of what is before it. A text without one was written by somebody else.
+fn is_altered(bytes: &[u8]) -> bool {
+    let tail = SUM.len() + 16 + END.len();
+    let Some((text, tail)) = bytes.len().checked_sub(tail).and_then(|at| bytes.split_at_checked(at)) else {
+        return false;
+    };
+    tail.starts_with(SUM.as_bytes()) && tail[SUM.len()..] != *alloc::format!("{:016x}{END}", file::sum(text)).as_bytes()
+}
+
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -104,6 +117,10 @@ impl Record {
     /// `State` if it is torn or of another version.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let attempted = "read the container's state";
+        if is_altered(bytes) {
+            return Err(Error::state(attempted, "its check sum is wrong: the file is torn")
+                .advice("`insula delete --force` cleans up what can be found"));
+        }
         let record: Self = serde_json::from_slice(bytes).map_err(|e| {
             Error::state(attempted, alloc::format!("the file is torn or not insula's: {e}"))
                 .advice("`insula delete --force` cleans up what can be found")
@@ -120,9 +137,12 @@ impl Record {
         Ok(record)
     }
 
-    /// The record as text.
+    /// The record as text, with the sum of it as its last member.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        let mut text = serde_json::to_string(self).unwrap_or_default();
+        text.pop();
+        let sum = file::sum(text.as_bytes());
+        alloc::format!("{text}{SUM}{sum:016x}{END}")
     }
 
     /// The identity of the container's namespace of `kind`, with how it came about.

@@ -3,6 +3,7 @@
 //! bounded, and when its time is over its whole process group ends with it.
 
 use crate::confine::Confinement;
+use crate::foreground::ending_signal;
 use crate::handle::{Handle, Identity};
 use alloc::format;
 use alloc::string::String;
@@ -33,6 +34,8 @@ pub struct Program<'a> {
     pub timeout: Option<i64>,
     /// A state directory to note the program in while it runs, so that `delete` can end it should this command die.
     pub note: Option<BorrowedFd<'a>>,
+    /// Where the signals of this command are read (signalfd(2)): one that ends it ends the program, too.
+    pub signals: Option<BorrowedFd<'a>>,
 }
 
 /// Name of the note.
@@ -47,6 +50,8 @@ pub struct Ended {
     pub signal: Option<i32>,
     /// Whether that was because its time was over.
     pub timed_out: bool,
+    /// The signal that has ended this command, and the program with it.
+    pub interrupted: Option<u32>,
     /// The beginning of what it wrote to standard output and error.
     pub output: String,
 }
@@ -126,12 +131,13 @@ impl Program<'_> {
             let _ = rustix::fs::unlinkat(dir, NOTE, rustix::fs::AtFlags::empty());
         }
         noted?;
-        let (timed_out, output) = outcome?;
+        let Talk { timed_out, interrupted, text } = outcome?;
+        let output = String::from_utf8_lossy(&text).into_owned();
         if not_started {
             return Err(failed(Errno::from_raw_os_error(i32::from_le_bytes(errno)), self.path));
         }
         let status = status.ok_or_else(|| failed(Errno::CHILD, self.path))?;
-        Ok(Ended { status: status.exit_status(), signal: status.terminating_signal(), timed_out, output })
+        Ok(Ended { status: status.exit_status(), signal: status.terminating_signal(), timed_out, interrupted, output })
     }
 
     /// Writes down who the program is.
@@ -190,7 +196,7 @@ impl Program<'_> {
     }
 
     /// Feeds input, collects output, and ends the program when its time is over.
-    fn talk(&self, child: &Handle, input: OwnedFd, output: &OwnedFd, limit: usize) -> Result<(bool, String)> {
+    fn talk(&self, child: &Handle, input: OwnedFd, output: &OwnedFd, limit: usize) -> Result<Talk> {
         let deadline = self.timeout.map(|seconds| now() + seconds.saturating_mul(1000));
         let mut input = Some(input);
         if let Some(fd) = &input {
@@ -198,26 +204,26 @@ impl Program<'_> {
         }
         let _ = rustix::io::ioctl_fionbio(output, true);
         let mut left = self.input;
-        let mut text: Vec<u8> = Vec::new();
+        let mut talk = Talk::default();
         let mut open = true;
         loop {
             input = feed(input, &mut left);
-            open = open && collect(output, &mut text, limit);
+            open = open && collect(output, &mut talk.text, limit);
             if child.has_ended() {
-                collect(output, &mut text, limit);
-                return Ok((false, String::from_utf8_lossy(&text).into_owned()));
+                collect(output, &mut talk.text, limit);
+                return Ok(talk);
             }
             let timeout = deadline.map(|deadline| deadline - now());
-            if timeout.is_some_and(|left| left <= 0) {
-                if let Some(group) = Pid::from_raw(child.pid) {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = child.signal(9);
-                child.wait(5000);
-                return Ok((true, String::from_utf8_lossy(&text).into_owned()));
+            talk.timed_out = timeout.is_some_and(|left| left <= 0);
+            if talk.timed_out || talk.interrupted.is_some() {
+                end_group(child);
+                return Ok(talk);
             }
-            let mut polled = Vec::with_capacity(3);
+            let mut polled = Vec::with_capacity(4);
             polled.push(PollFd::new(&child.pidfd, PollFlags::IN));
+            if let Some(signals) = &self.signals {
+                polled.push(PollFd::new(signals, PollFlags::IN));
+            }
             if open {
                 polled.push(PollFd::new(output, PollFlags::IN));
             }
@@ -227,10 +233,34 @@ impl Program<'_> {
             let wait = timeout.map(|ms| Timespec { tv_sec: ms / 1000, tv_nsec: (ms % 1000) * 1_000_000 });
             match poll(&mut polled, wait.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(e) => return Err(failed(e, self.path)),
+                Err(e) => {
+                    // Whoever waits for it next must not do so for ever.
+                    end_group(child);
+                    return Err(failed(e, self.path));
+                }
             }
+            let signalled = self.signals.filter(|_| !polled[1].revents().is_empty());
+            talk.interrupted = signalled.and_then(ending_signal);
         }
     }
+}
+
+/// What became of talking to a program.
+#[derive(Debug, Default)]
+struct Talk {
+    timed_out: bool,
+    interrupted: Option<u32>,
+    /// What it wrote.
+    text: Vec<u8>,
+}
+
+/// Kills a program and the group that it leads, and waits for its end.
+fn end_group(leader: &Handle) {
+    if let Some(group) = Pid::from_raw(leader.pid) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = leader.signal(9);
+    leader.wait(5000);
 }
 
 /// Writes what the program takes; a program that does not read its input is fine.
@@ -276,11 +306,7 @@ pub(crate) fn end_noted(dir: BorrowedFd<'_>) {
     let identity: Option<Identity> = noted.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     // Only one that is still the very process: a group number is recycled, too.
     let Some(handle) = identity.and_then(|identity| identity.open()) else { return };
-    if let Some(group) = Pid::from_raw(handle.pid) {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = handle.signal(9);
-    handle.wait(5000);
+    end_group(&handle);
 }
 
 /// What a seccomp filter ends a process with.
@@ -289,6 +315,7 @@ const SIGSYS: i32 = 31;
 /// A failure of the program, in words.
 pub fn explain(ended: &Ended, timeout: Option<i64>) -> String {
     let how = match (ended.timed_out, ended.status, ended.signal) {
+        _ if ended.interrupted.is_some() => format!("interrupted by signal {}", ended.interrupted.unwrap_or(0)),
         (true, ..) => format!("it did not end within {} s", timeout.unwrap_or(0)),
         // A program in another pid namespace is waited for by one in between, which says it as a shell does.
         (_, Some(status), _) if status == 128 + SIGSYS => {

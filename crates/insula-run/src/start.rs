@@ -3,6 +3,7 @@
 
 use crate::create::poststart;
 use crate::file;
+use crate::foreground::take_signals;
 use crate::record::{Record, Status};
 use crate::spawn::Place;
 use crate::status;
@@ -11,7 +12,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
@@ -37,9 +38,13 @@ pub fn start(home: &Home) -> Result<()> {
         );
     }
     let config = if record.hooks { document(home)? } else { Vec::new() };
+    let mut hooked = None;
     if record.hooks {
         let spec = insula_spec::load(&config)?;
-        before(home, &record, &spec)?;
+        // A hook without a timeout ends with this command.
+        let signals = take_signals()?;
+        before(home, &record, &spec, signals.as_fd())?;
+        hooked = Some((spec, signals));
     }
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), attempted.clone()).object(format!("{}/{FIFO}", home.path));
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -50,10 +55,10 @@ pub fn start(home: &Home) -> Result<()> {
     };
     file::write_all(fifo.as_fd(), &[1]).map_err(failed)?;
     unlinkat(home.fd(), FIFO, AtFlags::empty()).map_err(failed)?;
-    if record.hooks {
-        poststart(home, &insula_spec::load(&config)?, &record)?;
+    match hooked {
+        Some((spec, signals)) => poststart(home, &spec, &record, signals.as_fd()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The document as it was when the container was created.
@@ -62,7 +67,7 @@ pub(crate) fn document(home: &Home) -> Result<Vec<u8>> {
 }
 
 /// startContainer hooks; one that fails ends the container, as the specification demands.
-fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>) -> Result<()> {
+fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>, signals: BorrowedFd<'_>) -> Result<()> {
     if spec.hooks.start_container.is_empty() {
         return Ok(());
     }
@@ -81,6 +86,7 @@ fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>) -> Result<
         bundle: &record.bundle,
         annotations: &record.annotations,
         home: Some(home.fd()),
+        signals: Some(signals),
     };
     let env = crate::create::process_env(spec);
     let confinement = crate::confine::Confinement::of(spec)?;

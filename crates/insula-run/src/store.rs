@@ -167,6 +167,19 @@ fn make_all(path: &str) -> Result<()> {
     Ok(())
 }
 
+/// Lines, and the sum of them all.
+pub fn sealed(lines: &[String]) -> String {
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    format!("{text}{:016x}\n", file::sum(text.as_bytes()))
+}
+
+/// The lines that [`sealed`] has made the text from, if nothing of it has changed.
+pub fn unsealed(text: &str) -> Option<Vec<String>> {
+    let (lines, sum) = text.split_at_checked(text.len().checked_sub(17)?)?;
+    let whole = sum == format!("{:016x}\n", file::sum(lines.as_bytes()));
+    whole.then(|| lines.lines().map(String::from).collect())
+}
+
 /// How long a command waits for another one on the same container.
 const PATIENCE_MS: u32 = 10_000;
 
@@ -228,6 +241,11 @@ impl Home {
         }
     }
 
+    /// Whether there is a record, readable or not.
+    pub fn has_record(&self) -> bool {
+        statat(&self.fd, STATE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// Writes the record, in one step.
     pub fn commit(&self, record: &Record) -> Result<()> {
         file::replace(self.fd(), STATE, record.to_json().as_bytes(), 0o600)
@@ -236,14 +254,14 @@ impl Home {
 
     /// Writes down what is about to exist, before it does.
     pub fn intend(&self, cgroup: &[String]) -> Result<()> {
-        file::write_new(self.fd(), INTENT, cgroup.join("\n").as_bytes(), 0o600)
+        file::write_new(self.fd(), INTENT, sealed(cgroup).as_bytes(), 0o600)
             .map_err(|e| failed(e, "write down the intent", &self.path))
     }
 
-    /// The cgroup's record as it was intended; an intent that is empty was cut before anything existed.
-    pub fn intent(&self) -> Vec<String> {
-        let text = file::read_text(self.fd(), INTENT, LARGEST, "read the intent").unwrap_or_default();
-        text.lines().filter(|line| !line.is_empty()).map(String::from).collect()
+    /// The cgroup's record as it was intended; `None` where it is missing or torn: cut short, a line would name another
+    /// cgroup.
+    pub fn intent(&self) -> Option<Vec<String>> {
+        unsealed(&file::read_text(self.fd(), INTENT, LARGEST, "read the intent").ok()?)
     }
 
     /// Makes the fifo on which init waits, and opens it for init: for reading and writing, so that neither end waits for
@@ -280,6 +298,28 @@ impl Home {
         match unlinkat(&self.root, &*self.id, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed(errno, attempted, &self.path)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_intent_is_none() {
+        for lines in [&[][..], &["::/a/b".into()], &["memory:memory:/a".into(), ":unified:/ä".into()]] {
+            let text = sealed(lines);
+            assert_eq!(unsealed(&text).as_deref(), Some(lines));
+            for length in (0..text.len()).filter(|length| text.is_char_boundary(*length)) {
+                assert_eq!(unsealed(&text[..length]), None, "{length} bytes of {text:?}");
+            }
+            for at in 0..text.len() {
+                let mut bytes = Vec::from(text.as_bytes());
+                bytes[at] ^= 1;
+                let flipped = String::from_utf8_lossy(&bytes).into_owned();
+                assert_eq!(unsealed(&flipped), None, "byte {at} of {text:?}");
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use insula_run::share::{self, Choice, Pinned};
 use insula_run::store::Root;
 use insula_run::{Log, delete, file};
 use insula_spec::Spec;
+use rustix::fd::AsFd;
 use rustix::fs::CWD;
 
 /// `create`
@@ -36,7 +37,7 @@ pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<
             .advice("`insula create` makes a container without one"));
     }
     let container = make(parsed, context, &bundle, &config, &spec, pinned, true)?;
-    if let Err(error) = poststart(&container.home, &spec, &container.record) {
+    if let Err(error) = poststart(&container.home, &spec, &container.record, container.signals.as_fd()) {
         container.home.unlock();
         if let Some(home) = context.make_root()?.home(&container.home.id)? {
             delete::delete(home, true, context)?;

@@ -56,7 +56,8 @@ fn run_ps(arguments: &[String]) -> Result<String> {
         return Err(Error::new(Kind::Unsupported, "run ps").reason("ps is not installed").advice("use --format json"));
     };
     let env = Vec::from([String::from("PATH=/usr/bin:/bin"), String::from("LC_ALL=C.UTF-8")]);
-    let program = Program { path, args: arguments, env: &env, input: &[], timeout: Some(10), note: None };
+    let program =
+        Program { path, args: arguments, env: &env, input: &[], timeout: Some(10), note: None, signals: None };
     let ended = program.run_for_output(4 << 20)?;
     if ended.success() { Ok(ended.output) } else { Err(Error::new(Kind::State, "run ps").reason(ended.output)) }
 }
