@@ -129,6 +129,11 @@ impl Invocation {
         self.spawn()
     }
 
+    /// The command, and what the names of files with its output start with.
+    pub(crate) fn into_parts(self) -> (Command, PathBuf) {
+        (self.command, self.capture)
+    }
+
     fn capture_output(&mut self) {
         let create = |path: &Path| File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (stdout, stderr) = (create(&self.file("stdout")), create(&self.file("stderr")));

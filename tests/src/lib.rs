@@ -22,6 +22,8 @@ pub mod cgroups;
 mod container;
 mod donor;
 mod identities;
+#[cfg(target_arch = "x86_64")]
+pub mod injector;
 mod invocation;
 mod lab;
 mod printed;

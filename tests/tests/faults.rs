@@ -1,289 +1,299 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Killed anywhere: SIGKILL right before each system call of a command, one after the other (strace(1), `inject`). One
-//! `delete --force` must then leave nothing, and within seconds.
+//! Faults at every system call of a command and of the container's first process, one after the other: killed, stopped
+//! and then killed, or the call fails. The command must end by itself within seconds; what fails leaves nothing; and one
+//! `delete --force` brings everything back to where it was.
 //!
-//! Every seventh point of `create` by default, fewer of the others; `INSULA_SWEEP=1` takes all of them, and prints how many there were.
+//! Of calls that are made again and again without another in between, the first and the last are taken. By default some
+//! points of each command, spread over its calls and the faults. `INSULA_SWEEP=1` takes all of them, `INSULA_SWEEP=5`
+//! every fifth; `INSULA_FAULTS` names a file to which a line about each command is added.
+#![cfg(target_arch = "x86_64")]
 
-use insula_tests::{Bundle, Container, Lab, Snapshot, eventually, json, runtime, skip};
-use std::collections::BTreeMap;
+use insula_tests::injector::{Fault, Point, inject};
+use insula_tests::{Bundle, Container, Invocation, Lab, Snapshot, json};
+use nix::errno::Errno;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-/// How long `delete --force` may take after a kill.
+/// How long a command may take, with a fault, and `delete --force` after it.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// A place in a command's trace: the n-th call of that name.
-type Point = (String, u32);
+/// What each call is made to meet.
+const FAULTS: [Fault; 7] = [
+    Fault::Kill,
+    Fault::Errno(Errno::ENOSPC),
+    Fault::Errno(Errno::EMFILE),
+    Fault::Errno(Errno::ENOMEM),
+    Fault::Errno(Errno::EINTR),
+    Fault::Errno(Errno::EIO),
+    Fault::Errno(Errno::EAGAIN),
+];
 
-fn has_strace() -> bool {
-    Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success())
+/// A command, and how it is tried.
+struct Case<'a> {
+    name: &'a str,
+    /// How many points are tried if not all are.
+    few: usize,
+    edit: &'a dyn Fn(&mut Bundle),
+    /// Brings the container to where the command is expected.
+    prepare: &'a dyn Fn(&Container<'_>),
+    /// The command's words; `BUNDLE` and `ID` are put in.
+    words: &'a [&'a str],
+    /// What must hold after the command has failed by itself, before anything is deleted.
+    failed: &'a dyn Fn(&Lab, &Container<'_>, &Snapshot) -> Result<(), String>,
 }
 
-/// All points of a trace that strace wrote without `-f`.
-fn points(trace: &Path) -> Vec<Point> {
-    let text = fs::read_to_string(trace).expect("read the trace");
-    let mut counts = BTreeMap::new();
-    let mut found = Vec::new();
-    for line in text.lines() {
-        let Some((name, _)) = line.split_once('(') else { continue };
-        // Killing execve(2) is killing strace's own child before it is the command.
-        if name == "execve" || name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            continue;
-        }
-        let count = counts.entry(name.to_owned()).or_insert(0);
-        *count += 1;
-        found.push((name.to_owned(), *count));
+impl Default for Case<'_> {
+    fn default() -> Self {
+        Self { name: "", few: 12, edit: &|_| {}, prepare: &|_| {}, words: &[], failed: &|_, _, _| Ok(()) }
     }
-    assert!(found.len() > 15, "a trace of a whole command: {text}");
-    found
 }
 
-/// The points to try: every `step`-th, or all.
-fn chosen(all: Vec<Point>, step: usize) -> Vec<Point> {
-    let step = if std::env::var_os("INSULA_SWEEP").is_some() { 1 } else { step };
-    all.into_iter().step_by(step).collect()
+/// Which of the points are tried, if not just a few.
+fn every() -> Option<usize> {
+    std::env::var("INSULA_SWEEP").ok().map(|step| step.parse().unwrap_or(1).max(1))
 }
 
-/// `strace <options> insula --root … <words>`.
-fn traced(lab: &Lab, options: &[&str], words: &[&str]) -> insula_tests::Invocation {
-    lab.command("strace").args(options).arg(runtime()).arg("--root").arg(lab.state_root()).args(words)
-}
-
-/// Runs `words` and kills it at `point`.
-fn killed(lab: &Lab, point: &Point, words: &[&str]) {
-    let inject = format!("inject={}:signal=SIGKILL:when={}", point.0, point.1);
-    let trace = format!("trace={}", point.0);
-    let output = traced(lab, &["-o", "/dev/null", "-e", &trace, "-e", &inject], words).run();
-    // Traces differ by a call now and then; then the command has simply succeeded.
-    assert!([0, 137].contains(&output.code()), "{point:?}: {output}");
-}
-
-/// Deletes and reports what is wrong afterwards.
-fn leaks(lab: &Lab, container: &Container<'_>, before: &Snapshot, point: &Point) -> Option<String> {
-    let started = Instant::now();
-    let deleted = container.delete_force();
-    let clean = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| before.assert_clean(lab)));
-    let took = started.elapsed();
-    let wrong = if deleted.code() != 0 {
-        format!("delete fails: {deleted}")
-    } else if let Err(panic) = clean {
-        panic.downcast_ref::<String>().cloned().unwrap_or_default()
-    } else if took > PROMPT {
-        format!("took {took:?}")
-    } else {
-        return None;
+fn command(lab: &Lab, bundle: &Bundle, container: &Container<'_>, words: &[&str]) -> Invocation {
+    let bundle = bundle.path().to_str().expect("paths are text");
+    let place = |word: &&str| match *word {
+        "BUNDLE" => bundle.to_owned(),
+        "ID" => container.id().to_owned(),
+        word => word.to_owned(),
     };
-    Some(format!("{point:?}: {wrong}"))
+    lab.insula().args(words.iter().map(place))
 }
 
-fn report(command: &str, tried: usize, wrong: &[String]) {
-    use std::io::Write as _;
-    let line = format!("killed {command} at {tried} points: {} leaks\n", wrong.len());
-    std::io::stderr().write_all(line.as_bytes()).expect("write to standard error");
-    assert!(wrong.is_empty(), "{line}{}", wrong.join("\n"));
+/// The result of an assertion that panics.
+fn caught(assertion: impl FnOnce()) -> Result<(), String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(assertion))
+        .map_err(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "it panicked".into()))
 }
 
-/// Kills `command` at points of its trace, each time on a container that `prepare` has brought to where it is expected.
-fn sweep(
-    step: usize,
-    command: &str,
-    edit: impl Fn(&mut Bundle),
-    prepare: impl Fn(&Container<'_>),
-    words: impl Fn(&Bundle, &str) -> Vec<String>,
-) {
+fn nothing_left(lab: &Lab, _: &Container<'_>, before: &Snapshot) -> Result<(), String> {
+    caught(|| before.assert_clean(lab)).map_err(|changes| format!("failed, and left something: {changes}"))
+}
+
+/// The container has its first process and no other.
+fn alone(lab: &Lab, container: &Container<'_>, _: &Snapshot) -> Result<(), String> {
+    let listed = lab.words(&["ps", "--format", "json", container.id()]).run();
+    if listed.json().as_array().map(Vec::len) == Some(1) { Ok(()) } else { Err(format!("failed, and left: {listed}")) }
+}
+
+/// The points of the command's trace.
+fn points(lab: &Lab, bundle: &Bundle, case: &Case<'_>, before: &Snapshot) -> Vec<Point> {
+    let container = lab.container(bundle);
+    (case.prepare)(&container);
+    let traced = inject(command(lab, bundle, &container, case.words), None);
+    traced.output.assert_code(0);
+    container.delete_force().assert_code(0);
+    before.assert_clean(lab);
+    assert!(traced.points.len() > 15, "a trace of a whole command: {} calls", traced.points.len());
+    let all = traced.points;
+    let same = |one: usize, other: Option<usize>| {
+        other
+            .and_then(|other| all.get(other))
+            .is_some_and(|point| (point.process, point.number) == (all[one].process, all[one].number))
+    };
+    let in_a_row = |at: usize| same(at, at.checked_sub(1)) && same(at, Some(at + 1));
+    (0..all.len()).filter(|at| !in_a_row(*at)).map(|at| all[at]).collect()
+}
+
+/// Tries one point with one fault; what is wrong then.
+fn attempt(
+    lab: &Lab,
+    bundle: &Bundle,
+    case: &Case<'_>,
+    before: &Snapshot,
+    point: Point,
+    fault: Fault,
+) -> Result<(), String> {
+    let container = lab.container(bundle);
+    (case.prepare)(&container);
+    let started = Instant::now();
+    let injected = inject(command(lab, bundle, &container, case.words), Some((point, fault)));
+    let took = injected.output.elapsed;
+    let (code, stopped) = (injected.output.code(), matches!(fault, Fault::Stop(_)));
+    let by_us = matches!(fault, Fault::Kill | Fault::Stop(_)) && point.process == 0;
+    let mut wrong = Vec::new();
+    if took > PROMPT && !stopped {
+        wrong.push(format!("the command took {took:?}"));
+    }
+    if code > 127 && !(by_us && code == 137) && code != 255 {
+        wrong.push(format!("it was killed: {}", injected.output));
+    }
+    if code != 0 && !by_us {
+        if injected.output.stderr.trim().is_empty() {
+            wrong.push(format!("it says nothing: {}", injected.output));
+        }
+        wrong.extend((case.failed)(lab, &container, before).err());
+    }
+    let deleting = Instant::now();
+    let deleted = container.delete_force();
+    if deleted.code() != 0 {
+        wrong.push(format!("delete fails: {deleted}"));
+    }
+    if deleting.elapsed() > PROMPT {
+        wrong.push(format!("delete took {:?}", deleting.elapsed()));
+    }
+    wrong.extend(caught(|| before.assert_clean(lab)).err());
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    // What stays would be found again after every further point.
+    let _again = container.delete_force();
+    Err(format!("{point:?} {fault:?} after {:?}: {}", started.elapsed(), wrong.join("; ")))
+}
+
+/// Tries `case` with `faults` at its points: each that is so many (`choose`) after the last.
+fn sweep(case: &Case<'_>, faults: &[Fault], choose: impl Fn(usize) -> usize) {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.args(&["sleep", "60"]);
-    edit(&mut bundle);
+    (case.edit)(&mut bundle);
     let before = Snapshot::take(&lab);
-    let trace = lab.path("trace");
-    let first = lab.container(&bundle);
-    prepare(&first);
-    let list = words(&bundle, first.id());
-    let list: Vec<&str> = list.iter().map(String::as_str).collect();
-    traced(&lab, &["-o", trace.to_str().expect("paths are text")], &list).ok();
-    first.delete_force().assert_code(0);
-    let mut wrong = Vec::new();
-    let chosen = chosen(points(&trace), step);
-    for point in &chosen {
-        let container = lab.container(&bundle);
-        prepare(&container);
-        let list = words(&bundle, container.id());
-        let list: Vec<&str> = list.iter().map(String::as_str).collect();
-        killed(&lab, point, &list);
-        wrong.extend(leaks(&lab, &container, &before, point));
+    let points = points(&lab, &bundle, case, &before);
+    let pairs: Vec<(Point, Fault)> =
+        points.iter().flat_map(|point| faults.iter().map(|fault| (*point, *fault))).collect();
+    // Prime to the number of faults, so that each fault gets its turn.
+    let mut step = choose(pairs.len()).max(1);
+    while step > 1 && faults.len() > 1 && step % faults.len() == 0 {
+        step += 1;
     }
-    report(command, chosen.len(), &wrong);
-    // The id can be used again.
+    let chosen: Vec<_> = pairs.into_iter().step_by(step).collect();
+    let mut wrong = Vec::new();
+    for (point, fault) in &chosen {
+        wrong.extend(attempt(&lab, &bundle, case, &before, *point, *fault).err());
+    }
+    let processes = 1 + points.iter().map(|point| point.process).max().unwrap_or(0);
+    let line = format!(
+        "{}: {} calls of {processes} process(es), {} of {} points tried, {} wrong\n",
+        case.name,
+        points.len(),
+        chosen.len(),
+        points.len() * faults.len(),
+        wrong.len()
+    );
+    std::io::stderr().write_all(line.as_bytes()).expect("write to standard error");
+    if let Some(path) = std::env::var_os("INSULA_FAULTS") {
+        let mut file = fs::File::options().create(true).append(true).open(path).expect("open $INSULA_FAULTS");
+        file.write_all(line.as_bytes()).expect("write to $INSULA_FAULTS");
+    }
+    assert!(wrong.is_empty(), "{line}{}", wrong.join("\n"));
+    // The names are free again.
     let again = lab.container(&bundle);
-    killed(&lab, &("clone3".to_owned(), 1), &["create", "--bundle", bundle.path().to_str().expect("text"), again.id()]);
-    again.delete_force().assert_code(0);
     again.create().assert_code(0);
 }
 
-fn create_words(bundle: &Bundle, id: &str) -> Vec<String> {
-    ["create", "--bundle", bundle.path().to_str().expect("paths are text"), id].map(String::from).to_vec()
+fn faults(case: &Case<'_>) {
+    sweep(case, &FAULTS, |pairs| every().unwrap_or(pairs / case.few));
+}
+
+fn created(container: &Container<'_>) {
+    container.create().assert_code(0);
+}
+
+fn running(container: &Container<'_>) {
+    container.finish(container.launch("run").arg("--detach")).assert_code(0);
+}
+
+const CREATE: &[&str] = &["create", "--bundle", "BUNDLE", "ID"];
+
+#[test]
+fn create() {
+    faults(&Case { name: "create", few: 50, words: CREATE, failed: &nothing_left, ..Case::default() });
 }
 
 #[test]
-fn create_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
-    sweep(7, "create", |_| {}, |_| {}, create_words);
-}
-
-#[test]
-fn create_with_every_namespace_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
+fn create_with_every_namespace() {
     let edit = |bundle: &mut Bundle| {
         for kind in ["cgroup", "time"] {
             bundle.namespace(kind);
         }
         bundle.user_namespace().set("/linux/timeOffsets/monotonic", json!({"secs": 5}));
     };
-    sweep(31, "create with eight namespaces", edit, |_| {}, create_words);
+    let name = "create with eight namespaces";
+    faults(&Case { name, few: 24, edit: &edit, words: CREATE, failed: &nothing_left, ..Case::default() });
 }
 
 /// Without a pid namespace the end of init takes nobody along.
 #[test]
-fn create_in_the_hosts_pid_namespace_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
+fn create_in_the_hosts_pid_namespace() {
     let edit = |bundle: &mut Bundle| {
         bundle.inherit("pid");
     };
-    sweep(41, "create with the host's processes", edit, |_| {}, create_words);
+    let name = "create with the host's processes";
+    faults(&Case { name, edit: &edit, words: CREATE, failed: &nothing_left, ..Case::default() });
 }
 
 #[test]
-fn run_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
-    let words = |bundle: &Bundle, id: &str| {
-        ["run", "--detach", "--bundle", bundle.path().to_str().expect("paths are text"), id].map(String::from).to_vec()
+fn create_with_hooks() {
+    let edit = |bundle: &mut Bundle| {
+        let hook = json!([{"path": "/bin/true"}]);
+        for list in ["createRuntime", "createContainer", "poststop"] {
+            bundle.set(&format!("/hooks/{list}"), hook.clone());
+        }
     };
-    sweep(41, "run", |_| {}, |_| {}, words);
+    let name = "create with hooks";
+    faults(&Case { name, edit: &edit, words: CREATE, failed: &nothing_left, ..Case::default() });
 }
 
 #[test]
-fn start_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
-    let words = |_: &Bundle, id: &str| ["start", id].map(String::from).to_vec();
-    sweep(3, "start", |_| {}, |container| container.create().assert_code(0), words);
-}
-
-fn detach(container: &Container<'_>) {
-    container.finish(container.launch("run").arg("--detach")).assert_code(0);
+fn run() {
+    let words = &["run", "--detach", "--bundle", "BUNDLE", "ID"];
+    faults(&Case { name: "run", few: 24, words, failed: &nothing_left, ..Case::default() });
 }
 
 #[test]
-fn exec_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
-    let words = |_: &Bundle, id: &str| ["exec", "--detach", id, "sleep", "60"].map(String::from).to_vec();
-    sweep(29, "exec", |_| {}, detach, words);
+fn start() {
+    faults(&Case { name: "start", prepare: &created, words: &["start", "ID"], ..Case::default() });
 }
 
 #[test]
-fn kill_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
-    let words = |_: &Bundle, id: &str| ["kill", id, "KILL"].map(String::from).to_vec();
-    sweep(7, "kill", |_| {}, detach, words);
+fn exec() {
+    let words = &["exec", "--detach", "ID", "sleep", "60"];
+    faults(&Case { name: "exec", few: 24, prepare: &running, words, failed: &alone, ..Case::default() });
 }
 
 #[test]
-fn delete_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
-    let words = |_: &Bundle, id: &str| ["delete", "--force", id].map(String::from).to_vec();
-    sweep(17, "delete --force", |_| {}, detach, words);
+fn kill() {
+    faults(&Case { name: "kill", prepare: &running, words: &["kill", "ID", "KILL"], ..Case::default() });
 }
 
-/// The first process is killed at its own system calls: `create` fails by itself and leaves nothing, without any delete.
 #[test]
-fn init_is_killed() {
-    if !has_strace() {
-        skip!("strace is not installed");
-    }
-    let lab = Lab::new();
-    let mut bundle = lab.bundle();
-    bundle.args(&["sleep", "60"]);
-    let before = Snapshot::take(&lab);
-    let trace = lab.path("trace");
-    // strace follows init until its end, so init is killed by hand.
-    let words = |id: &str| ["create", "--bundle", bundle.path().to_str().expect("text"), id].map(String::from).to_vec();
-    let follow = |options: &[&str], container: &Container<'_>| {
-        let list = words(container.id());
-        let list: Vec<&str> = list.iter().map(String::as_str).collect();
-        traced(&lab, options, &list).start()
+fn delete() {
+    let words = &["delete", "--force", "ID"];
+    faults(&Case { name: "delete", few: 16, prepare: &running, words, ..Case::default() });
+}
+
+#[test]
+fn update() {
+    let words = &["update", "--memory", "64m", "ID"];
+    faults(&Case { name: "update", prepare: &running, words, ..Case::default() });
+}
+
+#[test]
+fn pause() {
+    faults(&Case { name: "pause", prepare: &running, words: &["pause", "ID"], ..Case::default() });
+}
+
+#[test]
+fn resume() {
+    let prepare = |container: &Container<'_>| {
+        running(container);
+        container.command("pause").ok();
     };
-    let first = lab.container(&bundle);
-    let prefix = trace.to_str().expect("paths are text");
-    let tracing = follow(&["-ff", "-o", prefix], &first);
-    eventually("the container to be created", || first.command("state").run().stdout.contains("created").then_some(()));
-    let init = first.pid();
-    first.delete_force().assert_code(0);
-    tracing.wait_quietly();
-    let all = points(Path::new(&format!("{prefix}.{init}")));
-    // What only init calls is killed in init alone.
-    let of_init = [
-        "fsopen",
-        "fsconfig",
-        "fsmount",
-        "move_mount",
-        "pivot_root",
-        "symlinkat",
-        "mknodat",
-        "prctl",
-        "capset",
-        "setsid",
-        "umask",
-        "sethostname",
-        "umount2",
-        "setresuid",
-        "setgroups",
-        "chdir",
-        "fchdir",
-    ];
-    let wanted = |point: &Point| of_init.contains(&point.0.as_str());
-    let mut wrong = Vec::new();
-    let chosen = chosen(all.into_iter().filter(wanted).collect(), 15);
-    for point in &chosen {
-        let container = lab.container(&bundle);
-        let inject = format!("inject={}:signal=SIGKILL:when={}", point.0, point.1);
-        let trace = format!("trace={}", point.0);
-        let mut tracing = follow(&["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject], &container);
-        let deadline = Instant::now() + PROMPT;
-        while tracing.is_running() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        if tracing.is_running() {
-            // Created after all: mknodat and prctl are also called by the other side, at another count.
-            container.delete_force().assert_code(0);
-        }
-        let code = tracing.wait().code();
-        let clean = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| before.assert_clean(&lab)));
-        if code != 1 && code != 0 && code != 137 {
-            wrong.push(format!("{point:?}: exit code {code}"));
-        }
-        if clean.is_err() && code != 137 {
-            wrong.push(format!("{point:?}: left something"));
-        }
-        container.delete_force().assert_code(0);
-        before.assert_clean(&lab);
-    }
-    report("init", chosen.len(), &wrong);
+    faults(&Case { name: "resume", prepare: &prepare, words: &["resume", "ID"], ..Case::default() });
+}
+
+/// A command that stands still for a while before it dies: nothing that waits for it does so for ever.
+#[test]
+fn stopped_and_then_killed() {
+    let stop = [Fault::Stop(Duration::from_secs(2))];
+    let few = |some: usize| move |pairs| pairs / if every().is_some() { 8 * some } else { some };
+    sweep(&Case { name: "create, stopped", words: CREATE, failed: &nothing_left, ..Case::default() }, &stop, few(3));
+    let words = &["delete", "--force", "ID"];
+    sweep(&Case { name: "delete, stopped", prepare: &running, words, ..Case::default() }, &stop, few(2));
+    let words = &["exec", "--detach", "ID", "sleep", "60"];
+    sweep(&Case { name: "exec, stopped", prepare: &running, words, ..Case::default() }, &stop, few(2));
 }

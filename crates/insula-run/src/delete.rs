@@ -58,7 +58,8 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
 /// Kills init by its handle and whatever else is in the cgroup, and removes the cgroup.
 fn end(record: &Record, group: &Group) -> Result<()> {
     if let Some(init) = record.init() {
-        let _ = init.signal(9);
+        // What has ended meanwhile needs no signal; waiting for what got none would be in vain.
+        init.signal(9).or_else(|e| if init.has_ended() { Ok(()) } else { Err(e) })?;
         if group.frozen().unwrap_or(false) {
             let _ = group.thaw();
         }
