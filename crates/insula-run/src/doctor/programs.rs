@@ -25,7 +25,8 @@ fn criu(caller: &Caller<'_>) -> Seen {
     } else {
         &["criu", "check", "--unprivileged"]
     });
-    let check = Program { path: &path, args: &args, env: &[], input: &[], timeout: Some(10), note: None };
+    let check =
+        Program { path: &path, args: &args, env: &[], input: &[], timeout: Some(10), note: None, signals: None };
     let ended = check.run(None).map_err(|e| format!("{e}"))?;
     let said = ended.output.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
     if ended.success() { Ok(format!("{path} check: {said}")) } else { Err(format!("{path} check: {said}")) }
