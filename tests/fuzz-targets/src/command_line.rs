@@ -3,7 +3,7 @@
 
 use crate::check;
 use core::ffi::CStr;
-use insula_cli::{amount, exec, parse, share, signal, validate_id};
+use insula_cli::{amount, exec, parse, signal, validate_id};
 use insula_error::Error;
 
 /// Arguments end with zeros. Each is also tried as every kind of value.
@@ -42,7 +42,6 @@ fn value(text: &str) {
     judge(exec::capability(text));
     judge(exec::variable(text));
     judge(exec::sub_cgroups([text].into_iter()));
-    judge(share::parse("network", text));
     if judge(signal::parse(text)) {
         assert!(signal::parse(text).is_ok_and(|signal| (0..=64).contains(&signal)), "{text:?}");
     }
