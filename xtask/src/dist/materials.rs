@@ -14,7 +14,10 @@ const ROOTS: [&str; 2] = ["insula", "insula-init"];
 
 /// The document.
 pub(super) fn document(checkout: &Path, release: &Release, executable: &Path) -> Result<String, String> {
-    let text = output(cargo(["metadata", "--format-version=1", "--locked"]).current_dir(checkout))?;
+    // Only what this target's conditions let in.
+    let platform = format!("{}-unknown-linux-gnu", super::ARCHITECTURE);
+    let mut command = cargo(["metadata", "--format-version=1", "--locked", "--filter-platform", &platform]);
+    let text = output(command.current_dir(checkout))?;
     let metadata: Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
     let lock = checkout.join("Cargo.lock");
     let lock = std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
@@ -88,21 +91,11 @@ fn needs(metadata: &Value, id: &str) -> Vec<String> {
     dependencies
         .filter(|dependency| {
             let kinds = dependency["dep_kinds"].as_array();
-            kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null() && kind["target"].is_null()))
-                || linux_only(dependency)
+            kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
         })
         .map(|dependency| text(&dependency["pkg"]))
         .filter(|other| !is_macro(metadata, other))
         .collect()
-}
-
-/// Whether the dependency is one for Linux among other targets.
-fn linux_only(dependency: &Value) -> bool {
-    let kinds = dependency["dep_kinds"].as_array().into_iter().flatten();
-    kinds.filter(|kind| kind["kind"].is_null()).any(|kind| {
-        let target = text(&kind["target"]);
-        target.contains("linux") && !target.contains("not(")
-    })
 }
 
 /// A macro runs in the compiler and is not linked.
