@@ -3,7 +3,7 @@
 //! page shows.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,9 +12,14 @@ use insula_tests::Lab;
 /// One command of a page with the output that the page shows.
 struct Example {
     line: usize,
+    /// Whether it stands behind `$`, as commands of ordinary users do.
+    ordinary: bool,
     command: String,
     shown: Vec<String>,
 }
+
+/// An ordinary user of the host, without a name or rights.
+const USER: u32 = 61_235;
 
 /// The examples of all `console` blocks of `text`, in order.
 fn examples(text: &str) -> Vec<Example> {
@@ -27,7 +32,8 @@ fn examples(text: &str) -> Vec<Example> {
             _ if !inside => {}
             _ => match line.strip_prefix("# ").or_else(|| line.strip_prefix("$ ")) {
                 Some(command) => {
-                    found.push(Example { line: number + 1, command: command.into(), shown: Vec::new() });
+                    let ordinary = line.starts_with('$');
+                    found.push(Example { line: number + 1, ordinary, command: command.into(), shown: Vec::new() });
                 }
                 None => found.last_mut().expect("a block begins with a command").shown.push(line.into()),
             },
@@ -79,24 +85,39 @@ fn run(name: &str) {
     let bin = lab.path("bin");
     fs::create_dir_all(&dir).expect("make a directory");
     fs::create_dir_all(&bin).expect("make a directory");
-    let wrapper = Path::new(&bin).join("insula");
-    let runtime = insula_tests::runtime();
-    let root = lab.state_root();
-    let script = format!("#!/bin/sh\nexec '{}' --root '{}' \"$@\"\n", runtime.display(), root.display());
-    fs::write(&wrapper, script).expect("write a script");
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("make it executable");
-    let path = format!("{}:{}", Path::new(&bin).display(), std::env::var("PATH").unwrap_or_default());
     let text = fs::read_to_string(page(name)).expect("read the page");
     let examples = examples(&text);
     assert!(examples.len() > 3, "{name} has examples");
+    // The user could not enter the directory of the build.
+    let program = bin.join("program");
+    fs::copy(insula_tests::runtime(), &program).expect("copy the runtime");
+    let root = if examples.iter().any(|example| example.ordinary) {
+        chown(&dir, Some(USER), Some(USER)).expect("give the directory away");
+        dir.join("state")
+    } else {
+        lab.state_root()
+    };
+    let wrapper = bin.join("insula");
+    let script = format!("#!/bin/sh\nexec '{}' --root '{}' \"$@\"\n", program.display(), root.display());
+    fs::write(&wrapper, script).expect("write a script");
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("make it executable");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     for example in examples {
         // A file, not a pipe: a detached container keeps it open for as long as it lives.
         let file = lab.path("printed");
         let out = fs::File::create(&file).expect("make a file");
-        let status = Command::new("timeout")
-            .args(["60", "sh", "-c", &example.command])
+        let mut command = Command::new("timeout");
+        command.arg("60");
+        if example.ordinary {
+            let id = USER.to_string();
+            command.args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"]);
+            command.args(["--inh-caps=-all", "--bounding-set=-all"]);
+        }
+        let status = command
+            .args(["sh", "-c", &example.command])
             .current_dir(&dir)
             .env("PATH", &path)
+            .env("XDG_RUNTIME_DIR", &dir)
             .stdin(Stdio::null())
             .stderr(out.try_clone().expect("share the file"))
             .stdout(out)
@@ -112,9 +133,67 @@ fn run(name: &str) {
     }
 }
 
+/// A test for each page, and the list of them.
+macro_rules! pages {
+    ($($test:ident $name:literal,)*) => {
+        /// The pages that are run here.
+        const RUN: &[&str] = &[$($name),*];
+        $(#[test] fn $test() { run($name); })*
+    };
+}
+
+pages! {
+    introduction "introduction.md",
+    bundles "bundles.md",
+    namespaces "namespaces.md",
+    sharing "sharing.md",
+    rootless "rootless.md",
+    troubleshooting "troubleshooting.md",
+}
+
+/// Pages whose examples are run by other tests, which start what they need: page, the test's file.
+const RUN_ELSEWHERE: &[(&str, &str)] = &[];
+
+/// The names of all pages.
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(page("")).expect("list the pages");
+    let names = entries.map(|entry| entry.expect("a page").file_name().into_string().expect("UTF-8"));
+    names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md")).collect()
+}
+
 #[test]
-fn namespaces() {
-    run("namespaces.md");
+fn no_example_is_left_out() {
+    for name in names() {
+        let text = fs::read_to_string(page(&name)).expect("read the page");
+        let elsewhere = RUN_ELSEWHERE.iter().find(|(known, _)| *known == name);
+        if text.contains("```console") && !RUN.contains(&name.as_str()) {
+            let (_, file) = elsewhere.unwrap_or_else(|| panic!("nothing runs the examples of docs/{name}"));
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file);
+            let test = fs::read_to_string(&path).expect("read the test");
+            assert!(test.contains(&name), "{} does not name {name}", path.display());
+        }
+        for shell in ["```sh", "```bash", "```shell"] {
+            assert!(!text.contains(shell), "docs/{name}: {shell} is not run; use console");
+        }
+    }
+}
+
+/// The targets of all links and pictures of a page, without their fragments.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let ends = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    ends.map(|link| link.split('#').next().unwrap_or("")).filter(|link| !link.is_empty() && !link.contains("://"))
+}
+
+#[test]
+fn every_link_leads_somewhere_and_the_summary_to_every_page() {
+    let summary = fs::read_to_string(page("SUMMARY.md")).expect("read the summary");
+    for name in names() {
+        let text = fs::read_to_string(page(&name)).expect("read the page");
+        for link in links(&text) {
+            assert!(page("").join(link).exists(), "docs/{name}: {link} is not there");
+        }
+        assert!(name == "SUMMARY.md" || links(&summary).any(|link| link == name), "docs/SUMMARY.md lacks {name}");
+    }
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use insula_cli::COMMANDS;
 use insula_cli::completion::{Shell, render};
+use insula_cli::help::{Page, render as render_help};
 
 use crate::Outcome;
 use crate::man;
-use crate::shell::target;
+use crate::shell::{root, target};
 
 /// Where each shell looks for the file of that name.
 const COMPLETIONS: [(Shell, &str); 3] = [
@@ -32,6 +33,28 @@ pub(crate) fn man_pages(_args: &[String]) -> Outcome {
     write_pages(&place)?;
     println!("{}", place.join("man").display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// `cargo xtask reference`: docs/reference.md from the table of commands.
+pub(crate) fn reference(_args: &[String]) -> Outcome {
+    let path = root().join("docs/reference.md");
+    std::fs::write(&path, reference_page()).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("{}", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every command's help, as one page.
+fn reference_page() -> String {
+    let page = |command| render_help(command, Page { width: 100, bold: false });
+    let mut text = format!(
+        "# Commands\n\nWritten by `cargo xtask reference` from the table that also parses the command line.\n\n\
+         ## insula\n\n```text\n{}```\n",
+        page(None)
+    );
+    for command in COMMANDS {
+        text += &format!("\n## insula {}\n\n```text\n{}```\n", command.name, page(Some(*command)));
+    }
+    text
 }
 
 /// `cargo xtask dist-docs`

@@ -28,6 +28,7 @@ const TASKS: &[Task] = &[
     ("completions", "", "write shell completions to target/dist", docs::completions),
     ("man", "", "write man pages to target/dist", docs::man_pages),
     ("dist", "[--check]", "write tarball, Debian package, bill of materials and checksums to target/dist", dist::run),
+    ("reference", "", "write docs/reference.md", docs::reference),
     ("dist-docs", "", "both of them", docs::all),
 ];
 

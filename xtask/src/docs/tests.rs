@@ -122,3 +122,36 @@ fn zsh() {
     let lines = desk.lines("zsh", &["-f", "-c", include_str!("zsh-harness"), "zsh"], &typed);
     check(lines.split(|line| line == "DONE").map(<[String]>::to_vec));
 }
+
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let path = crate::shell::root().join("docs/reference.md");
+    let page = fs::read_to_string(&path).unwrap();
+    assert!(page == super::reference_page(), "docs/reference.md is old: cargo xtask reference");
+}
+
+#[test]
+fn the_page_on_migrating_names_flags_that_exist() {
+    let path = crate::shell::root().join("docs/migrating-from-runc.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let mut rows = 0;
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let words = |cell: &str| {
+            cell.split('`').skip(1).step_by(2).flat_map(str::split_whitespace).map(String::from).collect::<Vec<_>>()
+        };
+        let names: Vec<String> = words(cells[1]).into_iter().filter(|word| *word != "insula").collect();
+        if names.iter().all(|name| name.starts_with("--")) {
+            for name in names {
+                assert!(insula_cli::GLOBALS.iter().any(|flag| flag.is(&name[2..])), "no global flag {name}");
+            }
+            continue;
+        }
+        let Some(command) = names.first().and_then(|name| insula_cli::Command::find(name)) else { continue };
+        rows += 1;
+        for flag in words(cells[2]).iter().filter(|word| word.starts_with("--")) {
+            assert!(command.flags().any(|known| known.is(&flag[2..])), "insula {} has no {flag}", command.name);
+        }
+    }
+    assert!(rows > 15, "the tables were not found: {rows}");
+}
