@@ -2,7 +2,8 @@
 //! Identities of namespaces: what the kernel says, not what a path says. Source: namespaces(7), proc(5).
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -55,4 +56,21 @@ pub fn own_identities() -> Identities {
 fn of(directory: &str) -> Identities {
     let at = |name| Identity::at(&Path::new(directory).join(name));
     KINDS.iter().map(|&(kind, name)| (kind, at(name))).collect()
+}
+
+/// The request of ioctl_nsfs(2).
+#[allow(unsafe_code)] // nix makes an unsafe function of every ioctl
+mod request {
+    nix::ioctl_none!(ns_get_userns, 0xb7, 1);
+}
+
+/// The user namespace that owns the namespace at `path`; of a user namespace its parent. None if the kernel does not tell.
+#[track_caller]
+#[allow(unsafe_code)]
+pub fn owner_at(path: &Path) -> Option<Identity> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // SAFETY: the request takes no argument, and what it returns is a new descriptor of ours alone.
+    let owner = unsafe { OwnedFd::from_raw_fd(request::ns_get_userns(file.as_raw_fd()).ok()?) };
+    let metadata = File::from(owner).metadata().expect("look at an open descriptor");
+    Some(Identity { device: metadata.dev(), inode: metadata.ino() })
 }

@@ -36,7 +36,7 @@ mod wait;
 pub use bundle::{Bundle, parse_json, populate_rootfs};
 pub use container::Container;
 pub use donor::Donor;
-pub use identities::{Identities, Identity, KINDS, identities, own_identities};
+pub use identities::{Identities, Identity, KINDS, identities, own_identities, owner_at};
 pub use invocation::{Background, Invocation, Output};
 pub use lab::Lab;
 pub use printed::{MountEntry, assert_rfc3339, parse_mounts};

@@ -1,21 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Random combinations of the eight kinds, each absent, new or joined from one of several donors with different
-//! owners, as root and as an ordinary user. There are two outcomes: the container is in exactly the namespaces that its
-//! document says, or `plan` refuses the document and nothing is made. Never a third.
+//! owners, as root, as an ordinary user with a single id and as one with ranges of ids. There are two outcomes: the
+//! container is in exactly the namespaces that its document says, with the owners that follow from it, or `plan` refuses
+//! the document and nothing is made. Never a third. Some documents have a flaw put into them, for which they must be
+//! refused, whoever asks.
 //!
 //! The numbers come from a seed, so that a failure can be replayed: `INSULA_SEED=7 INSULA_ONLY=123`.
 
-use insula_tests::{Identities, KINDS, Lab, Value, eventually, identities, is_insula, json, own_identities};
+use insula_tests::{Identities, KINDS, Lab, Value, eventually, identities, is_insula, json, own_identities, owner_at};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// Per test; three tests run, two as root.
+/// Per test; two run as root, one as an ordinary user.
 const ROUNDS: u64 = 1500;
 
-/// An ordinary user of this test: without a range in /etc/subuid, so with a map of a single id.
+/// Of the ordinary user with ranges of ids, for whom two programs are started each time.
+const RANGED_ROUNDS: u64 = 400;
+
+/// Ordinary users of this test: without a range in /etc/subuid, so with a map of a single id, and with one.
 const USER: u32 = 64001;
+const RANGED: u32 = 64003;
+
+/// Where the ranges of [`RANGED`] begin.
+const RANGE: u32 = 500_000;
 
 /// xorshift64* (Vigna 2016).
 struct Random(u64);
@@ -106,6 +115,63 @@ struct Bench<'l> {
     document: Value,
     created: u32,
     refused: u32,
+    flawed: u32,
+}
+
+/// Puts a flaw into the document, if it can have this one: something for which it must be refused.
+fn flaw(document: &mut Value, number: u64, want: &dyn Fn(&str) -> Want, donor: &dyn Fn(usize, &str) -> String) -> bool {
+    let joined = |kind: &str| matches!(want(kind), Want::Join(_));
+    let (applies, pointer, value) = match number {
+        0 => (want("user") == Want::Absent, "/linux/uidMappings", json!([{"containerID": 0, "hostID": 1, "size": 9}])),
+        1 => (joined("user"), "/linux/uidMappings", json!([{"containerID": 0, "hostID": 7, "size": 9}])),
+        2 => (want("uts") == Want::Absent, "/hostname", json!("flawed")),
+        3 => (want("time") != Want::New, "/linux/timeOffsets", json!({"boottime": {"secs": 5}})),
+        4 => (want("network") == Want::Absent, "/linux/sysctl", json!({"net.ipv4.ip_forward": "1"})),
+        5 => (want("ipc") == Want::Absent, "/linux/sysctl", json!({"kernel.shmmax": "4096"})),
+        6 => {
+            let tmpfs = json!([{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}]);
+            (want("mount") != Want::New, "/mounts", tmpfs)
+        }
+        7 => (true, "/linux/namespaces/-", json!({"type": "uts", "path": donor(0, "ipc")})),
+        8 => (want("pid") != Want::Absent, "/linux/namespaces/-", json!({"type": "pid"})),
+        // Owned by nobody that a new user namespace could answer for.
+        _ => {
+            let foreign = want("user") == Want::New && joined("network");
+            (foreign, "/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}))
+        }
+    };
+    if applies {
+        match pointer.strip_suffix("/-") {
+            Some(list) => document.pointer_mut(list).unwrap().as_array_mut().unwrap().push(value),
+            None => {
+                let (parent, key) = pointer.rsplit_once('/').unwrap();
+                document.pointer_mut(parent).unwrap()[key] = value;
+            }
+        }
+    }
+    applies
+}
+
+/// How many flaws there are.
+const FLAWS: u64 = 10;
+
+/// Makes the lab's /etc know the user with ranges of ids.
+fn grant_ranges(lab: &Lab) {
+    let passwd =
+        fs::read_to_string("/etc/passwd").unwrap() + &format!("insula-ranged:x:{RANGED}:{RANGED}::/tmp:/bin/sh\n");
+    let ranges = format!("insula-ranged:{RANGE}:65536\n");
+    for (name, text) in [("passwd", passwd.as_str()), ("subuid", &ranges), ("subgid", &ranges)] {
+        let (file, none) = (lab.write(name, text), None::<&str>);
+        let target = format!("/etc/{name}");
+        nix::mount::mount(Some(&file), target.as_str(), none, nix::mount::MsFlags::MS_BIND, none)
+            .expect("cover a file");
+    }
+}
+
+fn take_ranges() {
+    for name in ["passwd", "subuid", "subgid"] {
+        nix::mount::umount2(format!("/etc/{name}").as_str(), nix::mount::MntFlags::MNT_DETACH).expect("uncover a file");
+    }
 }
 
 impl<'l> Bench<'l> {
@@ -117,6 +183,8 @@ impl<'l> Bench<'l> {
             document["linux"].as_object_mut().unwrap().remove(pointer);
         }
         document["root"]["readonly"] = json!(false);
+        // Not everybody may make it there.
+        fs::create_dir_all(bundle.rootfs().join("sys/fs/cgroup")).unwrap();
         let root = lab.path("states");
         fs::create_dir(&root).unwrap();
         if let Some(user) = user {
@@ -141,7 +209,7 @@ impl<'l> Bench<'l> {
             donors.push(Donor::new(lab, &become_user, &[&["--user", "--map-root-user"][..], &ALL].concat(), None));
         }
         let (own, path) = (own_identities(), bundle.path().to_owned());
-        Self { lab, donors, own, bundle: path, root, user, document, created: 0, refused: 0 }
+        Self { lab, donors, own, bundle: path, root, user, document, created: 0, refused: 0, flawed: 0 }
     }
 
     fn wants(&self, random: &mut Random) -> Vec<(&'static str, Want)> {
@@ -167,7 +235,8 @@ impl<'l> Bench<'l> {
         KINDS.iter().map(|(kind, _)| (*kind, one(kind, random))).collect()
     }
 
-    fn write(&self, wants: &[(&'static str, Want)], random: &mut Random) {
+    /// Writes the document; whether it has a flaw.
+    fn write(&self, wants: &[(&'static str, Want)], random: &mut Random) -> bool {
         let mut document = self.document.clone();
         let want = |kind: &str| wants.iter().find(|(known, _)| *known == kind).expect("a kind").1;
         let mut entries: Vec<Value> = Vec::new();
@@ -188,6 +257,10 @@ impl<'l> Bench<'l> {
         document["linux"]["namespaces"] = json!(entries);
         if want("user") == Want::New {
             let map = match self.user {
+                Some(RANGED) if !random.one_in(4) => {
+                    json!([{"containerID": 0, "hostID": RANGED, "size": 1},
+                        {"containerID": 1, "hostID": RANGE, "size": 65535}])
+                }
                 Some(user) => json!([{"containerID": 0, "hostID": user, "size": 1}]),
                 None => json!([{"containerID": 0, "hostID": 300_000, "size": 65536}]),
             };
@@ -199,13 +272,18 @@ impl<'l> Bench<'l> {
         }
         let mut mounts =
             vec![json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]})];
-        for (kind, path) in [("proc", "/proc"), ("sysfs", "/sys"), ("mqueue", "/dev/mqueue")] {
+        for (kind, path) in
+            [("proc", "/proc"), ("sysfs", "/sys"), ("mqueue", "/dev/mqueue"), ("cgroup", "/sys/fs/cgroup")]
+        {
             if random.one_in(3) {
                 mounts.push(json!({"destination": path, "type": kind, "source": kind}));
             }
         }
         document["mounts"] = if want("mount") == Want::New { json!(mounts) } else { json!([]) };
+        let donor = |index: usize, name: &str| format!("/proc/{}/ns/{name}", self.donors[index].pid);
+        let flawed = random.one_in(8) && flaw(&mut document, random.below(FLAWS), &want, &donor);
         fs::write(self.bundle.join("config.json"), document.to_string()).unwrap();
+        flawed
     }
 
     fn insula(&self, words: &[&str]) -> (bool, String) {
@@ -229,7 +307,7 @@ impl<'l> Bench<'l> {
 
     fn round(&mut self, number: u64, random: &mut Random) {
         let wants = self.wants(random);
-        self.write(&wants, random);
+        let flawed = self.write(&wants, random);
         let (id, bundle) = (format!("{}-{number}", self.lab.name()), self.bundle.display().to_string());
         let (created, words) = self.insula(&["create", "--bundle", &bundle, &id]);
         let about = || {
@@ -240,17 +318,14 @@ impl<'l> Bench<'l> {
         };
         if !created {
             let (planned, refusal) = self.insula(&["plan", "--bundle", &bundle]);
-            if planned && self.user.is_some() && reason(&words).contains("only inside a user namespace of its own") {
-                // Shown to an ordinary user as what root would do.
-                self.refused += 1;
-                return;
-            }
             assert!(!planned, "a plan that cannot be carried out, {}", about());
             assert_eq!(reason(&refusal), reason(&words), "create failed in another way than plan, {}", about());
             assert!(!self.root.join(&id).exists(), "something was left, {}", about());
             self.refused += 1;
+            self.flawed += u32::from(flawed);
             return;
         }
+        assert!(!flawed, "a flaw went through, {}", about());
         self.check(&id, &wants, &about);
         if random.one_in(8) {
             let (started, words) = self.insula(&["start", &id]);
@@ -266,6 +341,10 @@ impl<'l> Bench<'l> {
         let state = fs::read_to_string(self.root.join(id).join("state.json")).expect("a state");
         let pid = insula_tests::parse_json(&state)["init"]["pid"].as_i64().expect("a pid");
         let is = identities(i32::try_from(pid).unwrap());
+        let owner = |kind: &str| {
+            let (_, name) = KINDS.iter().find(|(known, _)| *known == kind).unwrap();
+            owner_at(Path::new(&format!("/proc/{pid}/ns/{name}")))
+        };
         for (kind, want) in wants {
             match want {
                 Want::Absent => assert_eq!(is[kind], self.own[kind], "{kind} is not the own, {}", about()),
@@ -280,6 +359,9 @@ impl<'l> Bench<'l> {
                 Want::New => {
                     let others = self.donors.iter().map(|donor| donor.namespaces[kind]).chain([self.own[kind]]);
                     assert!(others.into_iter().all(|other| other != is[kind]), "{kind} is not new, {}", about());
+                    // What is made is owned by the user namespace that the container is in, and that by the caller's.
+                    let wanted = if *kind == "user" { self.own["user"] } else { is["user"] };
+                    assert_eq!(owner(kind), Some(wanted), "{kind} has another owner, {}", about());
                 }
             }
         }
@@ -304,25 +386,34 @@ fn run(seed: u64, user: Option<u32>) {
     let lab = Lab::new();
     let seed = number_of("INSULA_SEED").unwrap_or(seed);
     let only = number_of("INSULA_ONLY");
+    if user == Some(RANGED) {
+        grant_ranges(&lab);
+    }
     let mut bench = Bench::new(&lab, user);
     let start = Instant::now();
-    for number in 0..ROUNDS {
+    for number in 0..if user == Some(RANGED) { RANGED_ROUNDS } else { ROUNDS } {
         // Each round has its own numbers, so that one can be replayed alone.
         let mut random = Random::new(seed << 32 | number);
         if only.is_none_or(|only| only == number) {
             bench.round(number, &mut random);
         }
     }
-    let (created, refused) = (bench.created, bench.refused);
-    eprintln!("seed {seed}: {created} created, {refused} refused by the plan, {:?}", start.elapsed());
+    if user == Some(RANGED) {
+        take_ranges();
+    }
+    let Bench { created, refused, flawed, .. } = bench;
+    let took = start.elapsed();
+    eprintln!("seed {seed}: {created} created, {refused} refused by the plan, {flawed} of them for a flaw, {took:?}");
     if only.is_some() {
         return;
     }
     match user {
         // Root has rights over every donor, and what a user namespace costs is made good by early mounts.
-        None => assert_eq!(refused, 0, "root was refused"),
+        None => assert_eq!(refused, flawed, "root was refused without a flaw"),
+        Some(RANGED) => assert!(created > 50 && refused > 50, "hardly tried: {created} created, {refused} refused"),
         Some(_) => assert!(created > 200 && refused > 200, "hardly tried: {created} created, {refused} refused"),
     }
+    assert!(flawed > 10, "hardly a flaw was tried: {flawed}");
 }
 
 #[test]
@@ -338,4 +429,12 @@ fn as_root_too() {
 #[test]
 fn as_an_ordinary_user() {
     run(3, Some(USER));
+}
+
+#[test]
+fn as_an_ordinary_user_with_ranges_of_ids() {
+    if !Path::new("/usr/bin/newuidmap").exists() {
+        insula_tests::skip!("newuidmap is not installed (Debian: uidmap)");
+    }
+    run(4, Some(RANGED));
 }

@@ -98,6 +98,96 @@ macro_rules! only_insula {
     };
 }
 
+/// The calls of the runtime itself that make files and groups or write to them: call and path, in order.
+fn host_calls(trace: &Path) -> Vec<(String, String)> {
+    let text = fs::read_to_string(trace).expect("strace writes its file");
+    let one = |line: &str| {
+        let call = name(line);
+        let done = line.rsplit_once(" = ").is_some_and(|(_, result)| !result.starts_with('-'));
+        let directory = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'))?.0;
+        let quoted: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+        let path = match call {
+            "mkdirat" | "mknodat" => format!("{directory}/{}", quoted.first()?),
+            "renameat" => format!("{directory}/{}", quoted.last()?),
+            "write" => directory.to_owned(),
+            _ => return None,
+        };
+        // A file that is put in place by renaming it is written under another name.
+        let (parent, file) = path.rsplit_once('/')?;
+        let file = match file.strip_prefix('.').and_then(|rest| rest.rsplit_once('.')) {
+            Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => file,
+        };
+        done.then(|| (call.to_owned(), format!("{parent}/{file}")))
+    };
+    text.lines().filter_map(one).collect()
+}
+
+/// Every file and group that the runtime makes or writes is planned, and the other way round, in the same order.
+#[track_caller]
+fn assert_host_planned(lab: &Lab, bundle: &Bundle) {
+    let plan = plan(lab, bundle, &[]);
+    let container = lab.container(bundle);
+    let trace = lab.path(format!("{}.host", container.id()));
+    // The directory of all containers is made once.
+    fs::create_dir_all(lab.state_root()).unwrap();
+    lab.command("strace")
+        .args(["-y", "-s", "4096", "-o"])
+        .arg(&trace)
+        .arg(insula_tests::runtime())
+        .arg("--root")
+        .arg(lab.state_root())
+        .arg("create")
+        .arg("--bundle")
+        .arg(bundle.path())
+        .arg(container.id())
+        .ok();
+    let mut done = host_calls(&trace).into_iter().peekable();
+    for step in plan["steps"].as_array().unwrap().iter().filter(|step| step["by"] == "runtime") {
+        for call in step["calls"].as_array().unwrap().iter().filter_map(Value::as_str) {
+            let wanted = name(call);
+            if !["mkdirat", "mknodat", "renameat", "write"].contains(&wanted) {
+                continue;
+            }
+            let argument = call.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map_or("", |(path, _)| path);
+            let argument = argument.replace("CONTAINER", container.id());
+            let is = |(call, path): &(String, String)| {
+                let same = if argument.starts_with('/') { *path == argument } else { path.ends_with(&argument) };
+                *call == wanted && (same || argument == "devices" && path.contains("/devices."))
+            };
+            let optional = step["conditional"] == json!(true) || argument == "devices";
+            if optional {
+                while done.next_if(is).is_some() {}
+            } else {
+                assert!(done.next_if(is).is_some(), "planned is {call}, done {:?}", done.peek());
+            }
+        }
+    }
+    assert_eq!(done.next(), None, "not planned");
+}
+
+#[test]
+fn what_is_printed_of_the_host_is_what_is_done() {
+    only_insula!();
+    if !has_strace() {
+        insula_tests::skip!("strace is not installed");
+    }
+    let lab = Lab::new();
+    let mut bundle = lab.bundle();
+    assert_host_planned(&lab, &bundle);
+    bundle.set("/process/oomScoreAdj", json!(100)).set("/linux/resources/pids", json!({"limit": 77}));
+    bundle.set("/linux/resources/memory", json!({"limit": 100_000_000}));
+    bundle.set("/linux/resources/cpu", json!({"shares": 512, "quota": 50_000, "period": 100_000}));
+    assert_host_planned(&lab, &bundle);
+    bundle.user_namespace();
+    assert_host_planned(&lab, &bundle);
+    // An intermediate process, whose maps and offsets are written when it asks.
+    let donor = Donor::new(&lab, &["network"]);
+    bundle.join("network", donor.path("network")).namespace("time");
+    bundle.set("/linux/timeOffsets", json!({"boottime": {"secs": 7, "nanosecs": 0}}));
+    assert_host_planned(&lab, &bundle);
+}
+
 fn has_strace() -> bool {
     std::process::Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success())
 }
@@ -194,9 +284,20 @@ fn it_needs_no_root_and_changes_nothing() {
     plan(&lab, &bundle, &[]);
     assert!(!lab.state_root().exists(), "plan made the state root");
     let words = format!("{} plan --bundle {}", insula_tests::runtime().display(), bundle.path().display());
-    let output =
-        lab.command("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", &words]).run();
+    let ordinary = |words: &str| {
+        lab.command("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", words]).run()
+    };
+    let output = ordinary(&format!("{words} --as-root"));
     output.assert_code(0);
-    assert!(output.stdout.contains("planned as for root: user 65534"), "{output}");
+    assert!(output.stdout.contains("planned as for root"), "{output}");
     assert!(output.stdout.contains("clone3(CLONE_PIDFD|"), "{output}");
+    // Without, it is what create would say to this user.
+    ordinary(&words).fails_with(&["as user 65534", "spec --rootless"]);
+    let mut own = lab.bundle();
+    let map = json!([{"containerID": 0, "hostID": 65534, "size": 1}]);
+    own.namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    let output = ordinary(&words.replace(bundle.path().to_str().unwrap(), own.path().to_str().unwrap()));
+    output.assert_code(0);
+    assert!(output.stdout.contains("write uid_map 0:65534:1"), "{output}");
+    assert!(output.stdout.contains("cgroups that the caller may not make are left out"), "{output}");
 }

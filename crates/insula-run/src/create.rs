@@ -2,23 +2,24 @@
 //! Making a container: facts, plan, intent, launch, proof, commit.
 
 use crate::confine::Confinement;
+use crate::deeds::{self, Deed};
 use crate::expect::Expectation;
 use crate::gather;
 use crate::handle::{Handle, Identity};
 use crate::hooks::Subject;
 use crate::launch::{Host, Launch, Log};
 use crate::maps;
-use crate::prepare::{Sources, fill};
-use crate::record::{Record, Status, this_boot};
+use crate::preparation::{Making, Preparation, gone};
+use crate::prepare::Filled;
+use crate::record::{Held, Record, Status, this_boot};
 use crate::share::Pinned;
 use crate::spawn::Place;
-use crate::store::{CONFIG, Home, Root};
+use crate::store::{Home, Root};
 use crate::{file, foreground, handover, verify};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 use insula_cgroup::{Created, DeviceRules, Group, Layout};
 use insula_error::{Error, Result};
 use insula_ns::{Kind, PerKind};
@@ -26,9 +27,8 @@ use insula_plan::{Facts, Options, Plan, Want, compile};
 use insula_spec::{Resources, Spec};
 use insula_steps::Step;
 use insula_steps::message::Part;
-use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::CWD;
 
 /// What `create` and `run` are told.
 #[derive(Debug, Default)]
@@ -80,47 +80,31 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         Ok(Some(home)) if e.pointer() == Some("/linux/cgroupsPath") => crate::store::exists(&home.id, &home.path),
         _ => e,
     })?;
-    let Draft { joins, hierarchies, mut facts, group, devices, mut plan, rootless } = drafted;
-    let none = Resources::default();
-    let resources = spec.linux.resources.as_ref().unwrap_or(&none);
-
-    tell_filter(&plan, log);
+    tell_filter(&drafted.plan, log);
     // From here on something exists that a signal must not leave behind.
     let signals = foreground::take_signals()?;
-    let home = root.claim(request.id)?;
-    let mut making = Making { home: Some(home), cgroup: None };
-    let (home, cgroup_made) = making.parts()?;
-    home.intend(&group.record())?;
-    file::write_new(home.fd(), CONFIG, config, 0o600)
-        .map_err(|e| Error::kernel(e.raw_os_error(), "keep the document").object(home.path.clone()))?;
-    let fifo = if request.options.run && spec.process.is_some() { None } else { Some(home.make_fifo()?) };
-    let created = cgroup_made.insert(group.create()?);
-    let late = enters_late(spec, &facts);
-    if let Some(reason) = created.left_out() {
-        log.warn(&format!("no cgroup: {reason}"));
-        // Fewer cgroups than planned: the steps change with them.
-        let doors = created.open_for_join(&[])?;
-        let tasks = doors.task_fds(OFlags::empty(), late)?.len();
-        facts.cgroup = gather::cgroup_view(&hierarchies, created, tasks, doors.clone_target().is_some() && !late);
-        plan = compile(spec, &facts, &request.options)?;
-    }
-    if created.is_none() {
-        // Without a cgroup a limit would be silently missing.
-        created.planned(resources)?;
-    } else {
-        created.apply(resources, &devices)?;
-    }
-    let doors = created.open_for_join(&[])?;
-    let tasks = doors.task_fds(OFlags::empty(), late)?;
-    let target = doors.clone_target().filter(|_| !late);
-    let owned = |fd: BorrowedFd<'_>| {
-        rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Error::kernel(e.raw_os_error(), "hold the cgroup"))
+    let Draft { joins, hierarchies, facts, group, devices, plan, rootless } = drafted;
+    let mut preparation = Preparation {
+        spec,
+        config,
+        request,
+        log,
+        joins: Some(joins),
+        hierarchies,
+        facts,
+        intended: group.record(),
+        group: Some(group),
+        devices,
+        plan,
+        making: Making { home: None, cgroup: None },
+        fifo: None,
+        filled: None,
     };
-    // An intermediate process gets the cgroup's descriptor to give birth in it.
-    let cgroup = if plan.staged { target.map(owned).transpose()? } else { None };
-    let joins = if weak::is(Weakness::OpenTwice) { gather::joins(spec, &request.pinned)?.0 } else { joins };
-    let filled = fill(&plan, Sources { joins: Some(joins), tasks, cgroup, fifo, init: None })?;
-    let mut launch = Launch::start(&plan, filled, target, signals)?;
+    for deed in deeds::before(spec, request) {
+        preparation.perform(root, deed)?;
+    }
+    let Preparation { plan, facts, making, filled, .. } = preparation;
+    let (home, created) = (making.home()?, making.cgroup()?);
     let annotations = annotations(spec);
     let subject = Subject {
         oci_version: &spec.oci_version,
@@ -131,72 +115,132 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         home: Some(home.fd()),
         signals: None,
     };
-    let mut host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless, hooked: false };
-    let made = (|| {
-        host.oom_score(&launch)?;
-        if plan.mapped_first {
-            maps::write_ids(launch.directory.as_fd(), launch.child.pid, spec)?;
-            launch.go()?;
+    let host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless, hooked: false };
+    let mut making_of = Underway {
+        home,
+        created,
+        facts: &facts,
+        host,
+        log,
+        filled,
+        signals: Some(signals),
+        launch: None,
+        namespaces: Vec::new(),
+        record: None,
+    };
+    let deeds = deeds::from_launch(&plan, &facts, spec, request);
+    let made = deeds.into_iter().try_for_each(|deed| making_of.perform(deed));
+    made.inspect_err(|_| making_of.take_back())?;
+    let Underway { launch, record, mut host, .. } = making_of;
+    let (Some(launch), Some(record)) = (launch, record) else {
+        return Err(Error::state("create the container", "there is no process"));
+    };
+    let console = host.console.take();
+    let (child, signals) = launch.into_parts();
+    let home = making.done()?;
+    Ok(Container { home, record, child, signals, console })
+}
+
+/// What there is from the first process on.
+struct Underway<'a> {
+    home: &'a Home,
+    created: &'a Created,
+    facts: &'a Facts,
+    host: CreateHost<'a>,
+    log: &'a dyn Log,
+    filled: Option<Filled>,
+    signals: Option<OwnedFd>,
+    launch: Option<Launch<'a>>,
+    namespaces: Vec<Held>,
+    record: Option<Record>,
+}
+
+impl Underway<'_> {
+    fn perform(&mut self, deed: Deed) -> Result<()> {
+        let (spec, plan, request) = (self.host.spec, self.host.plan, self.host.request);
+        if deed == Deed::Launch {
+            let late = enters_late(spec, self.facts);
+            let doors = self.created.open_for_join(&[])?;
+            let target = doors.clone_target().filter(|_| !late);
+            let filled = self.filled.take().ok_or_else(gone)?;
+            let signals = self.signals.take().ok_or_else(gone)?;
+            self.launch = Some(Launch::start(plan, filled, target, signals)?);
+            return Ok(());
         }
-        launch.until_ready(&mut host, log)?;
-        if plan.staged && facts.euid == 0 {
-            // Init may have been forked before the intermediate process had its value.
-            host.oom_score(&launch)?;
+        let launch = self.launch.as_mut().ok_or_else(gone)?;
+        match (deed, &self.record) {
+            (Deed::OomScore, _) => self.host.oom_score(launch),
+            (Deed::Maps, _) => {
+                maps::write_ids(launch.directory.as_fd(), launch.child.pid, spec)?;
+                launch.go()
+            }
+            (Deed::Serve, _) => launch.until_ready(&mut self.host, self.log),
+            (Deed::Prove, _) => {
+                self.namespaces = verify::namespaces(plan, self.facts, &launch.child, launch.directory.as_fd())?;
+                Ok(())
+            }
+            (Deed::Record, _) => {
+                let init = Identity::of(launch.child.pid, launch.child.pidfd.as_fd())?;
+                let record = self.record_of(init);
+                self.home.commit(&record)?;
+                self.record = Some(record);
+                Ok(())
+            }
+            (Deed::PidFile, Some(record)) => match request.pid_file {
+                Some(path) => write_pid_file(path, record.init.pid),
+                None => Ok(()),
+            },
+            (Deed::PidfdSocket, _) => match request.pidfd_socket {
+                Some(path) => handover::process(path, launch.child.pidfd.as_fd()),
+                None => Ok(()),
+            },
+            (Deed::StartHooks, Some(record)) => start_hooks(self.home, spec, record, launch, plan),
+            (Deed::Go, _) => launch.go(),
+            (Deed::Executed, _) => launch.until_executed(&mut self.host, self.log),
+            _ => Err(Error::state("create the container", format!("{deed:?} is done earlier"))),
         }
-        let namespaces = verify::namespaces(&plan, &facts, &launch.child, launch.directory.as_fd())?;
-        let record = Record {
+    }
+
+    fn record_of(&mut self, init: Identity) -> Record {
+        let (spec, request) = (self.host.spec, self.host.request);
+        Record {
             version: Record::VERSION,
             oci_version: String::from(spec.oci_version.as_str()),
             id: String::from(request.id),
             bundle: String::from(request.bundle),
             rootfs: rootfs(spec, request.bundle),
             created: request.created.clone(),
-            owner: facts.euid,
-            init: Identity::of(launch.child.pid, launch.child.pidfd.as_fd())?,
-            namespaces,
-            cgroup: created.record(),
-            rootless,
+            owner: self.facts.euid,
+            init,
+            namespaces: core::mem::take(&mut self.namespaces),
+            cgroup: self.created.record(),
+            rootless: self.host.rootless,
             hooks: !(spec.hooks.start_container.is_empty()
                 && spec.hooks.poststart.is_empty()
                 && spec.hooks.poststop.is_empty()),
             startable: spec.process.is_some(),
-            expect: Some(Expectation::of(&plan, spec)),
-            boot: if home.outlives_boot() { this_boot() } else { None },
-            annotations: annotations.clone(),
-        };
-        home.commit(&record)?;
-        if let Some(path) = request.pid_file {
-            write_pid_file(path, record.init.pid)?;
+            expect: Some(Expectation::of(self.host.plan, spec)),
+            boot: if self.home.outlives_boot() { this_boot() } else { None },
+            annotations: self.host.subject.annotations.clone(),
         }
-        if let Some(path) = request.pidfd_socket {
-            handover::process(path, launch.child.pidfd.as_fd())?;
-        }
-        if request.options.run {
-            start_hooks(home, spec, &record, &launch, &plan)?;
-        }
-        launch.go()?;
-        if request.options.run {
-            launch.until_executed(&mut host, log)?;
-        }
-        Ok(record)
-    })();
-    let record = made.inspect_err(|_| {
+    }
+
+    /// Ends the process and lets hooks take back what hooks have done.
+    fn take_back(&mut self) {
+        let Some(launch) = &mut self.launch else { return };
         launch.end();
-        if let Some(path) = request.pid_file {
+        if let Some(path) = self.host.request.pid_file {
             take_back_pid_file(path, launch.child.pid);
         }
         // Hooks that ran may have something to take back (runtime.md, "Lifecycle", 4 to 7).
-        if host.hooked {
-            let subject = Subject { signals: Some(launch.signals.as_fd()), ..host.subject.clone() };
-            for error in subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped) {
-                log.warn(&format!("{error}"));
+        if self.host.hooked {
+            let hooks = &self.host.spec.hooks.poststop;
+            let subject = Subject { signals: Some(launch.signals.as_fd()), ..self.host.subject.clone() };
+            for error in subject.run_all(hooks, "poststop", Status::Stopped) {
+                self.log.warn(&format!("{error}"));
             }
         }
-    })?;
-    let console = host.console.take();
-    let (child, signals) = launch.into_parts();
-    let home = making.done()?;
-    Ok(Container { home, record, child, signals, console })
+    }
 }
 
 /// Everything that is decided before anything is made: what `plan` prints and `create` carries out.
@@ -239,7 +283,7 @@ pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Re
 
 /// Whether init is forked by an intermediate process that is in the container's user namespace by then. From in there
 /// nobody may give birth in the cgroup; init writes itself into it, through a file that was opened out here.
-fn enters_late(spec: &Spec<'_>, facts: &Facts) -> bool {
+pub(crate) fn enters_late(spec: &Spec<'_>, facts: &Facts) -> bool {
     let own = |kind: Kind| facts.joins[kind].is_some_and(|fact| fact.own);
     let kind_of = |name: &str| Kind::from_spec_name(name).ok();
     let entries =
@@ -253,41 +297,6 @@ pub(crate) fn tell_filter(plan: &Plan, log: &dyn Log) {
     for planned in &plan.steps {
         if let Step::Seccomp { flags, .. } = planned.step {
             log.debug(&format!("seccomp filter flags: {flags}"));
-        }
-    }
-}
-
-/// What exists so far; dropped early, it is taken back.
-struct Making {
-    home: Option<Home>,
-    cgroup: Option<Created>,
-}
-
-impl Making {
-    fn parts(&mut self) -> Result<(&Home, &mut Option<Created>)> {
-        match &self.home {
-            Some(home) => Ok((home, &mut self.cgroup)),
-            None => Err(Error::state("create the container", "its directory is gone")),
-        }
-    }
-
-    fn done(mut self) -> Result<Home> {
-        self.cgroup = None;
-        self.home.take().ok_or_else(|| Error::state("create the container", "its directory is gone"))
-    }
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        // init is dead by now, so its cgroup empties at once; the first error is the one to report, not these.
-        let mut gone = true;
-        if let Some(created) = self.cgroup.take().filter(|_| self.home.is_some()) {
-            let _ = created.wait_empty(Duration::from_secs(2));
-            gone = created.rollback();
-        }
-        // What stays is in the intent, from which `delete --force` finds it.
-        if let Some(home) = self.home.take().filter(|_| gone) {
-            let _ = home.remove();
         }
     }
 }

@@ -6,6 +6,7 @@
 mod calls;
 
 use crate::create::{Draft, Request, draft};
+use crate::deeds::{self, Deed};
 use crate::explain::purpose;
 use crate::launch::Log;
 use crate::running;
@@ -79,6 +80,7 @@ pub struct Action {
 }
 
 /// Compiles `spec` as `create` would and puts it into words. `root` is asked for containers that share what is joined.
+/// With `as_root` it is root's `create`, whoever asks.
 ///
 /// # Errors
 /// Those of `create`, as far as they show before anything is made.
@@ -87,18 +89,18 @@ pub fn outline(
     config: &[u8],
     request: &Request<'_>,
     root: Option<&Root>,
+    as_root: bool,
     log: &dyn Log,
 ) -> Result<Outline> {
     let mut notes = Vec::new();
     let user = rustix::process::geteuid().as_raw();
-    let has_user = spec.linux.namespaces.iter().any(|entry| entry.kind == "user");
-    let as_root = user != 0 && !has_user;
-    if as_root {
-        notes.push(format!(
-            "planned as for root: user {user} could not do this without a user namespace in the document"
-        ));
+    if as_root && user != 0 {
+        notes.push(format!("planned as for root: of what user {user} may do, nothing is said"));
     }
     let draft = draft(spec, request, as_root)?;
+    if draft.rootless && !draft.group.is_none() {
+        notes.push(String::from("cgroups that the caller may not make are left out, and create says so"));
+    }
     let mut outline = Outline {
         version: 1,
         bundle: request.bundle.to_string(),
@@ -108,10 +110,11 @@ pub fn outline(
         steps: Vec::new(),
     };
     let mut writer = Writer { spec, draft: &draft, steps: &mut outline.steps, procfs: false };
-    writer.prepare(request)?;
-    writer.launch();
-    for planned in &draft.plan.steps {
-        writer.step(planned);
+    // The namespaces are open already, as they are when `create` begins with its list.
+    writer.joins();
+    let later = deeds::from_launch(&draft.plan, &draft.facts, spec, request);
+    for deed in deeds::before(spec, request).into_iter().chain(later) {
+        writer.deed(deed)?;
     }
     Ok(outline)
 }
@@ -180,53 +183,115 @@ impl Writer<'_> {
         self.add(phase, "runtime", purpose, calls, field.map(String::from));
     }
 
-    /// What the runtime does before there is a process.
-    fn prepare(&mut self, request: &Request<'_>) -> Result<()> {
-        let phase = "prepare";
+    fn joins(&mut self) {
         for (slot, field) in &self.draft.plan.slots {
             if let Slot::Namespace(kind) = slot {
                 let identity = self.draft.facts.joins[*kind].map(|fact| fact.identity.to_string()).unwrap_or_default();
                 let field = pointer(*field).or_else(|| self.entry(*kind));
-                self.add(
-                    phase,
-                    "runtime",
-                    format!("open the {kind} namespace {identity} and check it"),
-                    Vec::from([String::from("openat")]),
-                    field,
-                );
+                let purpose = format!("open the {kind} namespace {identity} and check it");
+                self.add("prepare", "runtime", purpose, Vec::from([String::from("openat")]), field);
             }
         }
-        self.runtime(phase, "claim the id and write down what is about to exist", &["mkdirat"], None);
-        if !request.options.run || self.spec.process.is_none() {
-            self.runtime(phase, "make the fifo that start will write to", &["mknodat"], None);
+    }
+
+    /// One thing that the host side does.
+    fn deed(&mut self, deed: Deed) -> Result<()> {
+        let plan = &self.draft.plan;
+        let ready = plan.steps.iter().position(|planned| matches!(planned.step, Step::Ready {}));
+        let ready = ready.map_or(plan.steps.len(), |at| at + 1);
+        match deed {
+            Deed::Claim => self.runtime("prepare", "claim the id and make its directory", &["mkdirat"], None),
+            Deed::Intend => {
+                self.runtime(
+                    "prepare",
+                    "write down what is about to exist",
+                    &["openat(intent)", "write(intent)"],
+                    None,
+                );
+            }
+            Deed::KeepDocument => {
+                let calls = ["openat(config.json)", "write(config.json)"];
+                self.runtime("prepare", "keep the document's text", &calls, None);
+            }
+            Deed::Fifo => {
+                self.runtime("prepare", "make the fifo that start will write to", &["mknodat(exec.fifo)"], None);
+            }
+            Deed::Groups => self.groups(),
+            Deed::Limits => return self.limits(),
+            Deed::Fill => self.fill(),
+            Deed::Launch => self.launch(),
+            Deed::OomScore => {
+                let purpose = format!("set oom_score_adj to {}", plan.oom_score_adj.unwrap_or_default());
+                self.runtime("launch", purpose, &["write(oom_score_adj)"], Some("/process/oomScoreAdj"));
+            }
+            Deed::Maps => self.maps("launch"),
+            Deed::Serve => {
+                self.runtime("launch", "execute init from sealed memory", &["execveat"], None);
+                plan.steps[..ready].iter().for_each(|planned| self.step(planned));
+            }
+            Deed::Prove => {
+                let purpose =
+                    "compare the eight namespaces that the kernel gave with this plan; end everything if one differs";
+                self.runtime("commit", purpose, &["fstatat"], None);
+            }
+            Deed::Record => {
+                let calls = ["openat(state.json)", "write(state.json)", "renameat(state.json)"];
+                self.runtime("commit", "write the container's record", &calls, None);
+            }
+            Deed::PidFile => self.runtime("commit", "write the pid file", &["renameat"], None),
+            Deed::PidfdSocket => self.runtime("commit", "hand a pidfd over", &["sendmsg"], None),
+            Deed::StartHooks => self.hooks("commit", "startContainer", &self.spec.hooks.start_container),
+            Deed::Go => {
+                self.runtime("commit", "let init go on", &["sendto"], None);
+                plan.steps[ready..].iter().for_each(|planned| self.step(planned));
+            }
+            // Init ends the connection by becoming the program; nothing is called.
+            Deed::Executed => {}
         }
+        Ok(())
+    }
+
+    fn groups(&mut self) {
         for (controllers, path) in self.draft.group.paths() {
-            let purpose =
-                format!("make the cgroup {path} ({})", if controllers.is_empty() { "version 2" } else { controllers });
-            self.steps.push(Action {
-                phase,
-                by: "runtime",
-                purpose,
-                calls: Vec::from([format!("mkdirat({path})")]),
-                field: self.spec.linux.cgroups_path.as_ref().map(|_| String::from("/linux/cgroupsPath")),
-                conditional: false,
-            });
-        }
-        let none = Resources::default();
-        if !self.draft.group.is_none() {
-            let resources = self.spec.linux.resources.as_ref().unwrap_or(&none);
-            for (path, value, field) in self.draft.group.planned(resources)? {
-                self.add(
-                    phase,
-                    "runtime",
-                    format!("set {path} to {value}"),
-                    Vec::from([format!("write({path})")]),
-                    Some(field),
-                );
+            let of = if controllers.is_empty() { "version 2" } else { controllers };
+            let field = self.spec.linux.cgroups_path.as_ref().map(|_| String::from("/linux/cgroupsPath"));
+            let calls = Vec::from([format!("mkdirat({path})")]);
+            self.add("prepare", "runtime", format!("make the cgroup {path} ({of})"), calls, field);
+            // A group is of no use without what those above it hand on.
+            if controllers.is_empty() {
+                let purpose = "have the controllers handed on by the groups above, where they are not yet";
+                self.conditional(purpose, Vec::from([String::from("write(cgroup.subtree_control)")]));
+            } else if controllers.split(',').any(|controller| controller == "cpuset") {
+                let calls = ["cpuset.cpus", "cpuset.mems"].map(|file| format!("write({path}/{file})"));
+                self.conditional("hand the processors and memory nodes of the group above on", Vec::from(calls));
             }
-            let purpose = format!("limit access to devices with {} rules", self.draft.devices.len());
-            self.runtime(phase, purpose, &["write or bpf"], Some("/linux/resources/devices"));
         }
+    }
+
+    fn conditional(&mut self, purpose: &str, calls: Vec<String>) {
+        let purpose = String::from(purpose);
+        self.steps.push(Action { phase: "prepare", by: "runtime", purpose, calls, field: None, conditional: true });
+    }
+
+    fn limits(&mut self) -> Result<()> {
+        let none = Resources::default();
+        let resources = self.spec.linux.resources.as_ref().unwrap_or(&none);
+        let planned = self.draft.group.planned(resources)?;
+        if self.draft.group.is_none() {
+            return Ok(());
+        }
+        for (path, value, field) in planned {
+            let calls = Vec::from([format!("write({path})")]);
+            self.add("prepare", "runtime", format!("set {path} to {value}"), calls, Some(field));
+        }
+        let purpose = format!("limit access to devices with {} rules", self.draft.devices.len());
+        self.runtime("prepare", purpose, &["write(devices) or bpf"], Some("/linux/resources/devices"));
+        Ok(())
+    }
+
+    /// The descriptors that init will need.
+    fn fill(&mut self) {
+        let phase = "prepare";
         for (slot, field) in &self.draft.plan.slots {
             match slot {
                 Slot::CgroupDir => {
@@ -251,18 +316,12 @@ impl Writer<'_> {
                     self.add(phase, "runtime", purpose, calls::tree(tree), pointer(*field));
                 }
                 Slot::Directory(path) => {
-                    self.add(
-                        phase,
-                        "runtime",
-                        format!("open {path}"),
-                        Vec::from([String::from("openat")]),
-                        pointer(*field),
-                    );
+                    let calls = Vec::from([String::from("openat")]);
+                    self.add(phase, "runtime", format!("open {path}"), calls, pointer(*field));
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 
     fn entry(&self, kind: Kind) -> Option<String> {
@@ -280,18 +339,6 @@ impl Writer<'_> {
         let call = calls::clone3(plan.clone_flags, plan.born_in_cgroup);
         let field = (plan.clone_flags != 0).then(|| String::from("/linux/namespaces"));
         self.add("launch", "runtime", who, Vec::from([call]), field);
-        if let Some(value) = plan.oom_score_adj {
-            self.runtime(
-                "launch",
-                format!("set oom_score_adj to {value}"),
-                &["write(oom_score_adj)"],
-                Some("/process/oomScoreAdj"),
-            );
-        }
-        if plan.mapped_first {
-            self.maps("launch");
-        }
-        self.runtime("launch", "execute init from sealed memory", &["execveat"], None);
     }
 
     fn maps(&mut self, phase: &'static str) {
@@ -324,12 +371,11 @@ impl Writer<'_> {
         }
         match planned.step {
             Step::Ask { part } => self.part(phase, part),
-            // What the runtime does while init waits for its word.
-            Step::Ready {} => {
-                self.steps.push(Action { phase, by, purpose, calls, field, conditional });
-                self.commit();
-            }
             _ => self.steps.push(Action { phase, by, purpose, calls, field, conditional }),
+        }
+        // `start` runs them; of `run` they are this command's own.
+        if matches!(planned.step, Step::AwaitStart { .. }) {
+            self.hooks(phase, "startContainer", &self.spec.hooks.start_container);
         }
     }
 
@@ -380,19 +426,5 @@ impl Writer<'_> {
                 Some(format!("/hooks/{name}/{index}")),
             );
         }
-    }
-
-    /// Between init's last preparation and its going on.
-    fn commit(&mut self) {
-        let phase = "commit";
-        self.runtime(
-            phase,
-            "compare the eight namespaces that the kernel gave with this plan; end everything if one differs",
-            &["fstatat"],
-            None,
-        );
-        self.runtime(phase, "write the container's record", &["renameat"], None);
-        let hooks = &self.spec.hooks;
-        self.hooks(phase, "startContainer", &hooks.start_container);
     }
 }

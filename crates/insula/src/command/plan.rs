@@ -23,7 +23,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     let (spec, pinned) = document(parsed, &config, context)?;
     let options = Options { id: String::from(ID), ..Options::default() };
     let request = Request { id: ID, bundle: &bundle, options, pinned, ..Request::default() };
-    let outline = outline(&spec, &config, &request, context.root()?.as_ref(), context)?;
+    let outline = outline(&spec, &config, &request, context.root()?.as_ref(), parsed.is_set("as-root"), context)?;
     if parsed.flag("format") == Some("json") {
         output::print(&format!("{}\n", super::state::pretty(&outline)?))?;
     } else {

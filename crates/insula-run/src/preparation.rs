@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The first part of making a container: what is made before there is a process, and taken back if that fails.
+
+use crate::create::{Request, enters_late};
+use crate::deeds::Deed;
+use crate::file;
+use crate::gather;
+use crate::launch::Log;
+use crate::prepare::{Filled, Sources, fill};
+use crate::store::{CONFIG, Home, Root};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use insula_cgroup::{Created, DeviceRules, Group};
+use insula_error::{Error, Result};
+use insula_plan::{Facts, Plan, compile};
+use insula_spec::{Resources, Spec};
+use insula_sys::weak::{self, Weakness};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::OFlags;
+
+/// What there is before the first process.
+pub(crate) struct Preparation<'a> {
+    pub(crate) spec: &'a Spec<'a>,
+    pub(crate) config: &'a [u8],
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) log: &'a dyn Log,
+    pub(crate) joins: Option<gather::Joins>,
+    pub(crate) hierarchies: Vec<(String, String)>,
+    pub(crate) facts: Facts,
+    /// The cgroups as they will be recorded.
+    pub(crate) intended: Vec<String>,
+    /// The cgroups until they are made.
+    pub(crate) group: Option<Group>,
+    pub(crate) devices: DeviceRules,
+    pub(crate) plan: Plan,
+    pub(crate) making: Making,
+    pub(crate) fifo: Option<OwnedFd>,
+    pub(crate) filled: Option<Filled>,
+}
+
+impl Preparation<'_> {
+    pub(crate) fn perform(&mut self, root: &Root, deed: Deed) -> Result<()> {
+        match deed {
+            Deed::Claim => {
+                self.making.home = Some(root.claim(self.request.id)?);
+                Ok(())
+            }
+            Deed::Intend => self.making.home()?.intend(&self.intended),
+            Deed::KeepDocument => {
+                let home = self.making.home()?;
+                file::write_new(home.fd(), CONFIG, self.config, 0o600)
+                    .map_err(|e| Error::kernel(e.raw_os_error(), "keep the document").object(home.path.clone()))
+            }
+            Deed::Fifo => {
+                self.fifo = Some(self.making.home()?.make_fifo()?);
+                Ok(())
+            }
+            Deed::Groups => {
+                self.making.cgroup = self.group.take().map(Group::create).transpose()?;
+                self.with_fewer_groups()
+            }
+            Deed::Limits => self.limit(),
+            Deed::Fill => self.fill(),
+            _ => Err(Error::state("prepare the container", format!("{deed:?} needs its process"))),
+        }
+    }
+
+    fn limit(&self) -> Result<()> {
+        let none = Resources::default();
+        let resources = self.spec.linux.resources.as_ref().unwrap_or(&none);
+        let created = self.making.cgroup()?;
+        if created.is_none() {
+            // Without a cgroup a limit would be silently missing.
+            return created.planned(resources).map(drop);
+        }
+        created.apply(resources, &self.devices)
+    }
+
+    /// Where not all cgroups could be made, the steps change with them.
+    fn with_fewer_groups(&mut self) -> Result<()> {
+        let created = self.making.cgroup()?;
+        let Some(reason) = created.left_out() else { return Ok(()) };
+        self.log.warn(&format!("no cgroup: {reason}"));
+        let late = enters_late(self.spec, &self.facts);
+        let doors = created.open_for_join(&[])?;
+        let tasks = doors.task_fds(OFlags::empty(), late)?.len();
+        let born = doors.clone_target().is_some() && !late;
+        self.facts.cgroup = gather::cgroup_view(&self.hierarchies, created, tasks, born);
+        self.plan = compile(self.spec, &self.facts, &self.request.options)?;
+        Ok(())
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        let late = enters_late(self.spec, &self.facts);
+        let doors = self.making.cgroup()?.open_for_join(&[])?;
+        let tasks = doors.task_fds(OFlags::empty(), late)?;
+        let owned = |fd: BorrowedFd<'_>| {
+            rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|e| Error::kernel(e.raw_os_error(), "hold the cgroup"))
+        };
+        // An intermediate process gets the cgroup's descriptor to give birth in it.
+        let target = doors.clone_target().filter(|_| self.plan.staged && !late);
+        let cgroup = target.map(owned).transpose()?;
+        let again =
+            weak::is(Weakness::OpenTwice).then(|| gather::joins(self.spec, &self.request.pinned)).transpose()?;
+        let joins = again.map(|(joins, _)| joins).or_else(|| self.joins.take());
+        let sources = Sources { joins, tasks, cgroup, fifo: self.fifo.take(), init: None };
+        self.filled = Some(fill(&self.plan, sources)?);
+        Ok(())
+    }
+}
+
+/// What exists so far; dropped early, it is taken back.
+pub(crate) struct Making {
+    pub(crate) home: Option<Home>,
+    pub(crate) cgroup: Option<Created>,
+}
+
+impl Making {
+    pub(crate) fn home(&self) -> Result<&Home> {
+        self.home.as_ref().ok_or_else(gone)
+    }
+
+    pub(crate) fn cgroup(&self) -> Result<&Created> {
+        self.cgroup.as_ref().ok_or_else(gone)
+    }
+
+    pub(crate) fn done(mut self) -> Result<Home> {
+        self.cgroup = None;
+        self.home.take().ok_or_else(gone)
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        // init is dead by now, so its cgroup empties at once; the first error is the one to report, not these.
+        let mut gone = true;
+        if let Some(created) = self.cgroup.take().filter(|_| self.home.is_some()) {
+            let _ = created.wait_empty(Duration::from_secs(2));
+            gone = created.rollback();
+        }
+        // What stays is in the intent, from which `delete --force` finds it.
+        if let Some(home) = self.home.take().filter(|_| gone) {
+            let _ = home.remove();
+        }
+    }
+}
+
+pub(crate) fn gone() -> Error {
+    Error::state("create the container", "its directory, cgroup or process is gone")
+}
