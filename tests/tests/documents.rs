@@ -147,6 +147,7 @@ pages! {
     bundles "bundles.md",
     namespaces "namespaces.md",
     sharing "sharing.md",
+    json "json.md",
     rootless "rootless.md",
     troubleshooting "troubleshooting.md",
 }

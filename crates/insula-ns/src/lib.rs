@@ -26,6 +26,7 @@
 //! ```
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 extern crate alloc;
 
 pub mod containers;

@@ -36,6 +36,7 @@ pub struct Finding {
 
 /// What became of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// The container's id.
     pub id: String,
@@ -47,6 +48,9 @@ pub struct Verdict {
     pub holds: bool,
     /// What is not.
     pub findings: Vec<Finding>,
+    /// Properties that could not be compared: `member` of a container without cgroup, by which its own processes, and
+    /// those of `exec`, are told from others.
+    pub not_compared: Vec<&'static str>,
 }
 
 /// Compares one container after the other.
@@ -104,7 +108,9 @@ impl<'r> Audit<'r> {
             },
         };
         let status = if pid == 0 { Status::Stopped } else { status };
+        let blind = pid != 0 && record.cgroup.is_empty() && owns_processes(record);
         Ok(Verdict {
+            not_compared: if blind { Vec::from(["member"]) } else { Vec::new() },
             id: record.id.clone(),
             status: status.name(),
             pid,
@@ -179,6 +185,11 @@ impl Root {
             .map(|other| other.cgroup)
             .collect()
     }
+}
+
+/// Whether the pid namespace was made for the container.
+fn owns_processes(record: &Record) -> bool {
+    record.held(Kind::PID).is_some_and(|held| held.how == "created")
 }
 
 /// The container's init is gone: has its number become another process's?

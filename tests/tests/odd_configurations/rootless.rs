@@ -190,6 +190,17 @@ fn a_pod_of_an_ordinary_user() {
     let alone = user.run(&member, &[], &["run", "--network", &target]);
     alone.fails_with(&["is owned by user:[", "join the user namespace"]);
     let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.uid), "--clear-groups".into()];
+    // Without a cgroup nobody can tell whose the processes in it are, and verify says so.
+    let verdicts = lab
+        .command("setpriv")
+        .args(ids.clone())
+        .arg(insula_tests::runtime())
+        .arg("--root")
+        .arg(&user.root)
+        .args(["verify", "--format", "json", &id])
+        .ok()
+        .json();
+    assert_eq!(verdicts[0]["notCompared"], json!(["member"]), "{verdicts}");
     lab.command("setpriv")
         .args(ids)
         .arg(insula_tests::runtime())

@@ -59,7 +59,11 @@ fn table(verdicts: &[Verdict]) -> String {
     let mut table = Table::new(&["ID", "STATUS", "RESULT", "PROPERTY", "EXPECTED", "FOUND"]);
     for verdict in verdicts {
         if verdict.holds {
-            let result = if verdict.pid == 0 { "-" } else { "as planned" };
+            let result = match (verdict.pid, verdict.not_compared.is_empty()) {
+                (0, _) => "-",
+                (_, true) => "as planned",
+                (_, false) => "as planned; members not compared, for want of a cgroup",
+            };
             table.row(&[verdict.id.as_str(), verdict.status, result]);
         }
         for finding in &verdict.findings {
