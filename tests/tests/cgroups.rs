@@ -219,7 +219,10 @@ fn the_containers_cgroup_is_named_after_it_and_removed() {
 #[test]
 fn exec_joins_the_containers_cgroup() {
     let lab = Lab::new();
-    let container = lab.container(&sleeper(&lab)).detached();
+    let mut bundle = sleeper(&lab);
+    // For a view from inside that is comparable with the one from outside.
+    bundle.inherit("cgroup");
+    let container = lab.container(&bundle).detached();
     let own = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read the container's cgroups");
     assert_eq!(container.inside("cat /proc/self/cgroup"), own);
 }

@@ -12,6 +12,7 @@ mod man;
 mod setup;
 mod shell;
 mod test;
+mod vm;
 
 /// A task: its name, what follows it, what it does, and the function.
 type Task = (&'static str, &'static str, &'static str, fn(&[String]) -> Outcome);
@@ -23,6 +24,8 @@ const TASKS: &[Task] = &[
     ("demo", "", "show what insula does, on this machine", demo::run),
     ("setup", "", "install what tests and benchmarks need (packages.apt)", setup::run),
     ("test", "[NAME...] [-- FILTER...]", "set up, build and run all tests, or those of the named groups", test::run),
+    ("vm-test", "[LANE] [NAME...] [-- FILTER...]", "run tests inside a virtual machine", vm::test),
+    ("vm-run", "[LANE] SCRIPT [FILE...]", "run a script of yours inside it", vm::run),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
     ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
     ("completions", "", "write shell completions to target/dist", docs::completions),

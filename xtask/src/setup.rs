@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Installs the Debian packages of `packages.apt` that are missing.
+//! Installs the Debian packages of `packages.apt` and `packages-vm.apt` that are missing.
 
 use std::process::ExitCode;
 
@@ -9,14 +9,29 @@ use crate::shell::{as_root, program, root, run as execute};
 /// `cargo xtask setup`
 pub(crate) fn run(_args: &[String]) -> Outcome {
     ensure()?;
+    if let Some(reason) = ensure_machine()? {
+        eprintln!("cargo xtask vm-test will be skipped: {reason}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs what is missing; does nothing, quickly, if nothing is.
+/// Installs what is missing of `packages.apt`; does nothing, quickly, if nothing is.
 pub(crate) fn ensure() -> Result<(), String> {
-    let path = root().join("packages.apt");
-    let list = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let missing = missing(&packages(&list))?;
+    install(&read("packages.apt")?)
+}
+
+/// The same for `packages-vm.apt`; `Some` is the reason why no virtual machine can be had here.
+pub(crate) fn ensure_machine() -> Result<Option<String>, String> {
+    Ok(install(&read("packages-vm.apt")?).err())
+}
+
+fn read(name: &str) -> Result<String, String> {
+    let path = root().join(name);
+    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn install(list: &str) -> Result<(), String> {
+    let missing = missing(&packages(list))?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -75,9 +90,9 @@ mod tests {
 
     #[test]
     fn the_repositorys_list_names_each_package_once() {
-        let list = std::fs::read_to_string(root().join("packages.apt")).unwrap();
+        let list = read("packages.apt").unwrap() + &read("packages-vm.apt").unwrap();
         let names = packages(&list);
-        assert!(names.len() > 5);
+        assert!(names.len() > 8);
         for (index, name) in names.iter().enumerate() {
             assert!(!names[index + 1..].contains(name), "{name} twice");
             assert!(!name.contains(char::is_whitespace), "one a line: {name:?}");

@@ -103,7 +103,7 @@ fn privileged(test: &mut Command, insula: &Path, skips: &Path) -> Result<(), Str
 }
 
 /// The lines of the report whose test may not be skipped. A line is `skipped: reason (test, …)`.
-fn unexpected<'a>(report: &'a str, allowed: &str) -> Vec<&'a str> {
+pub(crate) fn unexpected<'a>(report: &'a str, allowed: &str) -> Vec<&'a str> {
     let test = |line: &'a str| line.rsplit_once(" (").and_then(|(_, end)| end.split(',').next()).unwrap_or(line);
     let names: Vec<&str> = allowed.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
     report.lines().filter(|line| !names.contains(&test(line))).collect()
