@@ -20,6 +20,24 @@ pub fn hierarchies() -> Vec<Hierarchy> {
     mountinfo.lines().filter_map(parse).collect()
 }
 
+/// Whether version 2 is all there is.
+#[track_caller]
+pub fn is_unified() -> bool {
+    let all = hierarchies();
+    all.len() == 1 && all[0].controllers.is_empty() && all[0].mount == Path::new("/sys/fs/cgroup")
+}
+
+/// Whether containers can have limits of `controller` here, in whichever version; `Some("")` for version 2, as
+/// [`read`] takes it.
+#[track_caller]
+pub fn hierarchy_with(controller: &'static str) -> Option<&'static str> {
+    if is_unified() {
+        let offered = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").expect("read the controllers");
+        return offered.split_whitespace().any(|one| one == controller).then_some("");
+    }
+    hierarchies().iter().any(|one| one.controllers.iter().any(|name| name == controller)).then_some(controller)
+}
+
 /// `… <mount point> … - <type> <source> <super options>`
 fn parse(line: &str) -> Option<Hierarchy> {
     let (mount, file_system) = line.split_once(" - ")?;

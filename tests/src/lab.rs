@@ -2,6 +2,7 @@
 //! A private corner of the host for one test.
 
 use crate::bundle::Bundle;
+use crate::cgroups;
 use crate::container::Container;
 use crate::invocation::Invocation;
 use crate::runtime::runtime;
@@ -146,6 +147,10 @@ impl Lab {
     /// sees it.
     #[track_caller]
     pub fn only_cgroup2(&mut self) {
+        // A second mount would change the options of the first.
+        if cgroups::is_unified() {
+            return;
+        }
         umount2("/sys/fs/cgroup", MntFlags::MNT_DETACH).expect("unmount the cgroup file systems");
         let options: Option<&str> = None;
         mount(Some("cgroup2"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), options).expect("mount cgroup2");

@@ -3,7 +3,6 @@
 
 use insula_tests::{Bundle, Lab, cgroups, json, skip};
 use std::fs;
-use std::path::Path;
 
 fn sleeper(lab: &Lab) -> Bundle {
     let mut bundle = lab.bundle();
@@ -16,6 +15,15 @@ macro_rules! needs_version_1 {
     ($controller:literal) => {
         if !cgroups::hierarchies().iter().any(|one| one.controllers.iter().any(|name| name == $controller)) {
             skip!("no version 1 hierarchy has the {} controller here", $controller);
+        }
+    };
+}
+
+/// Skips the calling test unless containers can have limits of `controller` in either version.
+macro_rules! needs {
+    ($controller:literal) => {
+        if cgroups::hierarchy_with($controller).is_none() {
+            skip!("no hierarchy has the {} controller here", $controller);
         }
     };
 }
@@ -50,7 +58,7 @@ fn swap_limits_on_version_1() {
 
 #[test]
 fn the_memory_limit_bites() {
-    needs_version_1!("memory");
+    needs!("memory");
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.set("/linux/resources/memory", json!({"limit": 16_777_216, "swap": 16_777_216}));
@@ -78,8 +86,8 @@ fn cpu_limits_on_version_1() {
 }
 
 #[test]
-fn process_limits_on_version_1() {
-    needs_version_1!("pids");
+fn the_process_limit_bites() {
+    needs!("pids");
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.set("/linux/resources/pids", json!({"limit": 4}));
@@ -87,7 +95,12 @@ fn process_limits_on_version_1() {
     let output = lab.container(&bundle).run();
     assert!(output.stdout.contains("three"), "{output}");
     assert!(!output.stdout.contains("never"), "{output}");
+}
 
+#[test]
+fn process_limits_on_version_1() {
+    needs_version_1!("pids");
+    let lab = Lab::new();
     let mut bundle = sleeper(&lab);
     bundle.set("/linux/resources/pids", json!({"limit": 4}));
     let container = lab.container(&bundle).created();
@@ -99,7 +112,7 @@ fn process_limits_on_version_1() {
 
 #[test]
 fn a_limit_of_one_process_does_not_stop_the_runtime() {
-    needs_version_1!("pids");
+    needs!("pids");
     let lab = Lab::new();
     let mut bundle = lab.bundle();
     bundle.set("/linux/resources/pids", json!({"limit": 1})).args(&["echo", "ran"]);
@@ -253,9 +266,10 @@ fn sub_cgroups_with_processes_are_removed() {
             lab.only_cgroup2();
         }
         let container = lab.container(&sleeper(&lab)).detached();
-        let controller = if only_version_2 { "" } else { "pids" };
-        let Some(directory) = cgroups::directory_of(container.pid(), controller) else {
-            skip!("no version 1 hierarchy has the pids controller here");
+        let controller = if only_version_2 { Some("") } else { cgroups::hierarchy_with("pids") };
+        let Some(directory) = controller.and_then(|controller| cgroups::directory_of(container.pid(), controller))
+        else {
+            skip!("no hierarchy has the pids controller here");
         };
         let deepest = directory.join("a/b/c");
         fs::create_dir_all(&deepest).expect("make cgroups");
@@ -336,27 +350,6 @@ fn limits_on_version_2() {
     assert_eq!(read("memory.swap.max"), "67108864", "version 2 counts swap alone");
     assert_eq!(read("cpu.max"), "20000 50000");
     assert_eq!(read("pids.max"), "10");
-}
-
-#[test]
-fn huge_page_limits_on_version_2() {
-    let mut lab = Lab::new();
-    lab.only_cgroup2();
-    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").expect("read the controllers");
-    if !controllers.split_whitespace().any(|one| one == "hugetlb")
-        || !Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists()
-    {
-        skip!("no huge pages of 2 MiB under version 2 here");
-    }
-    let mut bundle = sleeper(&lab);
-    bundle.set("/linux/resources/hugepageLimits", json!([{"pageSize": "2MB", "limit": 4_194_304}]));
-    let container = lab.container(&bundle);
-    let output = container.create();
-    if output.code() != 0 {
-        output.fails_with(&["/linux/resources/hugepageLimits"]);
-        skip!("hugepageLimits are not done yet, and the error says so");
-    }
-    assert_eq!(cgroups::read(container.pid(), "", "hugetlb.2MB.max"), "4194304");
 }
 
 #[test]

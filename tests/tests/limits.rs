@@ -121,13 +121,16 @@ fn read_back(version: Version, with: &Value, fields: &[Field]) {
     }
 }
 
-/// Major and minor number of a disk whose input and output the kernel can throttle.
+/// Major and minor number of a disk whose input and output the kernel can throttle; one with the BFQ scheduler if there
+/// is any, whose weights the kernel takes for no other.
 fn disk() -> Option<(u32, u32)> {
-    let real = |name: &str| ["vd", "sd", "nvme", "xvd"].iter().any(|prefix| name.starts_with(prefix));
+    let real = |name: &String| ["vd", "sd", "nvme", "xvd"].iter().any(|prefix| name.starts_with(prefix));
     let entries = fs::read_dir("/sys/block").ok()?;
-    let name =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).find(|name| real(name))?;
-    let numbers = fs::read_to_string(format!("/sys/block/{name}/dev")).ok()?;
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let scheduler = |name: &String| fs::read_to_string(format!("/sys/block/{name}/queue/scheduler"));
+    let mut names: Vec<_> = names.filter(real).collect();
+    names.sort_by_key(|name| !scheduler(name).is_ok_and(|list| list.contains("[bfq]")));
+    let numbers = fs::read_to_string(format!("/sys/block/{}/dev", names.first()?)).ok()?;
     let (major, minor) = numbers.trim().split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }

@@ -23,6 +23,15 @@ fn update(container: &Container<'_>, flags: &[&str]) {
     container.command("update").args(flags).run().assert_code(0);
 }
 
+/// Skips the calling test unless version 2 is all there is.
+macro_rules! needs_version_2 {
+    () => {
+        if cgroups::hierarchy_with("memory") != Some("") {
+            skip!("version 2 is not all there is here, or has no controllers");
+        }
+    };
+}
+
 #[test]
 fn flags_change_what_they_name_and_nothing_else() {
     needs_version_1!("memory", "cpu", "pids");
@@ -57,6 +66,45 @@ fn documents_from_a_file_and_from_standard_input() {
     container.command("update").args(["--resources", "-"]).stdin_text(&text).run().assert_code(0);
     assert_eq!(read("pids", "pids.max"), "30");
     assert_eq!(read("memory", "memory.limit_in_bytes"), "33554432", "it was not named");
+}
+
+#[test]
+fn flags_on_version_2() {
+    needs_version_2!();
+    let lab = Lab::new();
+    let container = sleeper(&lab);
+    let read = |file: &str| cgroups::read(container.pid(), "", file);
+    update(&container, &["--memory", "48m", "--pids-limit", "20"]);
+    assert_eq!((read("memory.max"), read("pids.max")), ("50331648".into(), "20".into()));
+    assert_eq!(read("cpu.max"), "500000 1000000", "it was not named");
+    update(&container, &["--cpu-quota", "100000", "--cpu-share", "1024", "--cpuset-cpus", "0"]);
+    assert_eq!(read("cpu.max"), "100000 1000000", "a quota alone keeps the period");
+    assert_eq!((read("cpu.weight"), read("cpuset.cpus")), ("100".into(), "0".into()));
+    update(&container, &["--cpu-period", "900000"]);
+    assert_eq!(read("cpu.max"), "100000 900000", "a period alone keeps the quota");
+    update(&container, &["--cpu-burst", "5000", "--cpu-idle", "1"]);
+    assert_eq!((read("cpu.max.burst"), read("cpu.idle")), ("5000".into(), "1".into()));
+    update(&container, &["--memory", "64m", "--memory-swap", "96m", "--memory-reservation", "16m"]);
+    assert_eq!(read("memory.max"), "67108864");
+    assert_eq!((read("memory.swap.max"), read("memory.low")), ("33554432".into(), "16777216".into()));
+    update(&container, &["--memory", "-1"]);
+    assert_eq!((read("memory.max"), read("memory.swap.max")), ("max".into(), "max".into()));
+    assert_eq!(read("pids.max"), "20", "it was not named");
+}
+
+#[test]
+fn documents_on_version_2() {
+    needs_version_2!();
+    let lab = Lab::new();
+    let container = sleeper(&lab);
+    let read = |file: &str| cgroups::read(container.pid(), "", file);
+    let text = json!({"memory": {"limit": 33_554_432}, "unified": {"memory.high": "16777216"}}).to_string();
+    container.command("update").args(["-r", "-"]).stdin_text(&text).run().assert_code(0);
+    assert_eq!((read("memory.max"), read("memory.high")), ("33554432".into(), "16777216".into()));
+    let text = json!({"unified": {"memory.no_such": "1"}}).to_string();
+    let update = container.command("update").args(["-r", "-"]).stdin_text(&text).run();
+    update.fails_with(&["/linux/resources/unified/memory.no_such"]);
+    assert_eq!(read("memory.max"), "33554432");
 }
 
 #[test]

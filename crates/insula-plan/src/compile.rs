@@ -313,8 +313,11 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
         planner.step(Phase::Stage, Field::None, Step::DropGroups {});
         planner.plan.drops_groups = true;
     }
-    if target.kinds != 0 {
-        planner.step(Phase::Stage, Field::None, Step::Join { fd: init, kinds: target.kinds });
+    // With the mount option nsdelegate, nobody gives birth across the root of his cgroup namespace (ENOENT): that one is
+    // joined by the child.
+    let late = if target.born { target.kinds & Kind::CGROUP.namespace().clone_flag } else { 0 };
+    if target.kinds & !late != 0 {
+        planner.step(Phase::Stage, Field::None, Step::Join { fd: init, kinds: target.kinds & !late });
     }
     if target.user {
         planner.step(Phase::Stage, Field::None, Step::BecomeRoot {});
@@ -326,6 +329,9 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
     if target.fork || target.born {
         let cgroup = if target.born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
         planner.step(Phase::Stage, Field::None, Step::Fork { flags: 0, cgroup });
+    }
+    if late != 0 {
+        planner.step(Phase::Enter, Field::None, Step::Join { fd: init, kinds: late });
     }
     for file in 0..target.task_files {
         let fd = planner.slot(Slot::TaskFile(file));

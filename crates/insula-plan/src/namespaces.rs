@@ -297,14 +297,27 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
         // Before anything of another container can see it.
         planner.step(Phase::Stage, Field::None, Step::Undumpable {});
     }
-    for kind in before {
-        join(planner, kind);
+    let born = planner.facts.cgroup.born;
+    // With the mount option nsdelegate, nobody gives birth across the root of his cgroup namespace (ENOENT): that one is
+    // joined by the child.
+    let late_join = |kind: Kind| born && kind == Kind::CGROUP;
+    for kind in before.iter().copied().filter(|kind| !late_join(*kind)) {
+        join(planner, Phase::Stage, kind);
     }
+    // The host's is out of reach from another user namespace.
+    let before_user = born && before.contains(&Kind::CGROUP) && wants[Kind::USER].leaves();
     // A procfs shows the pid namespace of who mounts it, so that process must be inside, and still have its rights.
-    let forked = planner.foreign(Kind::PID) && matches!(wants[Kind::PID], Want::Join(_)) && needs_procfs(planner.spec);
+    let for_procfs =
+        planner.foreign(Kind::PID) && matches!(wants[Kind::PID], Want::Join(_)) && needs_procfs(planner.spec);
+    let forked = for_procfs || before_user;
+    let in_pid = forked && before.contains(&Kind::PID);
     if forked {
-        let cgroup = if planner.facts.cgroup.born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
-        planner.step(Phase::Stage, planner.entry(Kind::PID), Step::Fork { flags: 0, cgroup });
+        let cgroup = if born { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
+        let field = planner.entry(if for_procfs { Kind::PID } else { Kind::CGROUP });
+        planner.step(Phase::Stage, field, Step::Fork { flags: 0, cgroup });
+        if before.iter().any(|kind| late_join(*kind)) {
+            join(planner, Phase::Stage, Kind::CGROUP);
+        }
     }
     planner.before_user = planner.plan.steps.len();
     match wants[Kind::USER] {
@@ -319,17 +332,16 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
                 planner.step(Phase::Stage, planner.entry(Kind::USER), Step::DropGroups {});
                 planner.plan.drops_groups = true;
             }
-            join(planner, Kind::USER);
+            join(planner, Phase::Stage, Kind::USER);
             let field = planner.entry(Kind::USER);
             planner.step(Phase::Stage, field, Step::BecomeRoot {});
         }
         Want::Inherit | Want::Stay(_) => {}
     }
-    for kind in after {
-        join(planner, kind);
+    for kind in after.iter().copied().filter(|kind| forked || !late_join(*kind)) {
+        join(planner, Phase::Stage, kind);
     }
     let flag = |kind: Kind| kind.namespace().clone_flag;
-    let born = planner.facts.cgroup.born;
     // Born in its cgroup, init is also where its cgroup namespace is to be rooted; without, it is made later.
     let with_fork = new_flags & (flag(Kind::PID) | if born && !forked { flag(Kind::CGROUP) } else { 0 });
     let now = new_flags & !with_fork & !late & !flag(Kind::USER);
@@ -347,7 +359,7 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
     };
     if with_fork != 0
         || (born && !forked)
-        || Kind::all().any(|kind| children_only(kind) && !(forked && kind == Kind::PID))
+        || Kind::all().any(|kind| children_only(kind) && !(in_pid && kind == Kind::PID))
     {
         let cgroup = if born && !forked { planner.slot(Slot::CgroupDir) } else { Fd::NONE };
         // A joined pid namespace whose init is gone shows only here.
@@ -356,6 +368,9 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
             _ => Field::At(LIST),
         };
         planner.step(Phase::Stage, field, Step::Fork { flags: with_fork, cgroup });
+    }
+    if !forked && born && matches!(wants[Kind::CGROUP], Want::Join(_)) {
+        join(planner, Phase::Enter, Kind::CGROUP);
     }
     Ok(())
 }
@@ -400,10 +415,10 @@ fn needs_procfs(spec: &Spec<'_>) -> bool {
     !spec.linux.sysctl.is_empty() || spec.mounts.iter().any(|mount| mount.kind.as_deref() == Some("proc"))
 }
 
-fn join(planner: &mut Planner<'_>, kind: Kind) {
+fn join(planner: &mut Planner<'_>, phase: Phase, kind: Kind) {
     let fd = planner.slot(Slot::Namespace(kind));
     let field = planner.entry(kind);
-    planner.step(Phase::Stage, field, Step::Join { fd, kinds: kind.namespace().clone_flag });
+    planner.step(phase, field, Step::Join { fd, kinds: kind.namespace().clone_flag });
 }
 
 /// Host and domain name: set in a new uts namespace, compared in a joined one (never renamed under its other members).

@@ -19,6 +19,7 @@ pub(super) const LANES: &[Lane] = &[
         name: "trixie",
         programs: &[
             "kernel",
+            "limits",
             "cgroups",
             "update",
             "pause",
@@ -38,7 +39,7 @@ pub(super) const LANES: &[Lane] = &[
     // Linux 6.1, systemd 252.
     Lane {
         name: "bookworm",
-        programs: &["kernel", "cgroups", "update", "pause", "events", "lifecycle", "exec", "namespaces"],
+        programs: &["kernel", "limits", "cgroups", "update", "pause", "events", "lifecycle", "exec", "namespaces"],
     },
 ];
 
