@@ -5,11 +5,11 @@
 //! nothing. Every figure is taken in a private mount namespace that shows one cgroup version only, because crun
 //! refuses both at once. The tables go to standard output and between the markers in `docs/performance.md`.
 
-mod contest;
+pub(crate) mod contest;
 mod document;
 mod stopwatch;
-mod subject;
-mod yardstick;
+pub(crate) mod subject;
+pub(crate) mod yardstick;
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ use crate::setup;
 use crate::shell::{as_root, cargo, output, program, root, run as execute, target};
 
 /// The views of the host's cgroups, and the shell words that make each from whatever the host has.
-const VIEWS: &[(&str, &str, &str)] = &[
+pub(crate) const VIEWS: &[(&str, &str, &str)] = &[
     (
         "v2",
         "cgroup v2 alone, cgroup namespace",
@@ -49,10 +49,11 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     setup::ensure()?;
     execute(&mut cargo(["build", "--release", "--package", "insula"]))?;
     yardstick::build(&target().join("bench"))?;
-    let mut text = machine(rounds)?;
+    let mut text = machine(&format!("bench --rounds {rounds}"))?;
     for (view, title, prepare) in VIEWS {
         eprintln!("measuring: {title}");
-        let tables = from_view(view, prepare, rounds).unwrap_or_else(|reason| format!("Not measured: {reason}\n"));
+        let tables = from_view(prepare, &["bench", "--inside", view, &rounds.to_string()])
+            .unwrap_or_else(|reason| format!("Not measured: {reason}\n"));
         text.extend(["\n### ", *title, "\n\n", &tables]);
     }
     println!("{text}");
@@ -60,8 +61,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs this program once more where the host shows one cgroup version only; its standard output.
-fn from_view(view: &str, prepare: &str, rounds: usize) -> Result<String, String> {
+/// Runs this program once more, with the task `words`, where the host shows one cgroup version only (`prepare`, of
+/// [`VIEWS`]); its standard output.
+pub(crate) fn from_view(prepare: &str, words: &[&str]) -> Result<String, String> {
     let me = std::env::current_exe().map_err(|error| format!("this program's path: {error}"))?;
     // Highest priority where that is allowed: other work on the machine disturbs less, and all subjects alike.
     let script = format!("{{ {prepare}; }} && exec nice -n -20 \"$@\" 2>&3 3>&-");
@@ -70,7 +72,7 @@ fn from_view(view: &str, prepare: &str, rounds: usize) -> Result<String, String>
         .args(["-c", "exec 3>&2; exec unshare --mount --propagation private -- sh -c \"$0\" sh \"$@\""])
         .arg(script)
         .arg(me)
-        .args(["bench", "--inside", view, &rounds.to_string()])
+        .args(words)
         .env("CARGO_TARGET_DIR", target())
         .stderr(std::process::Stdio::inherit());
     output(&mut command)
@@ -87,7 +89,7 @@ fn inside(view: &str, rounds: usize) -> Outcome {
 }
 
 /// What the figures were taken on.
-fn machine(rounds: usize) -> Result<String, String> {
+pub(crate) fn machine(task: &str) -> Result<String, String> {
     let kernel = output(program("uname").args(["-sr"]))?;
     let cpus = output(&mut program("nproc"))?;
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -95,7 +97,7 @@ fn machine(rounds: usize) -> Result<String, String> {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let commit = output(program("git").args(["describe", "--always", "--dirty"])).unwrap_or_default();
     Ok(format!(
-        "`cargo xtask bench --rounds {rounds}` at commit {}, {}, {} processors ({model}), load average {} at the start.\n",
+        "`cargo xtask {task}` at commit {}, {}, {} processors ({model}), load average {} at the start.\n",
         commit.trim(),
         kernel.trim(),
         cpus.trim(),

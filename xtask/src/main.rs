@@ -7,10 +7,12 @@ mod bench;
 mod demo;
 mod dist;
 mod docs;
+mod fuzz;
 mod lint;
 mod man;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 mod vm;
 
@@ -28,6 +30,8 @@ const TASKS: &[Task] = &[
     ("vm-run", "[LANE] SCRIPT [FILE...]", "run a script of yours inside it", vm::run),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
     ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
+    ("fuzz", "[TARGET...] [--seconds N]", "feed random input to what parses (nightly Rust, cargo-fuzz)", fuzz::run),
+    ("soak", "[--faults] [--races] [--kills] [--load]", "all faults, races, kills and load; takes hours", soak::run),
     ("completions", "", "write shell completions to target/dist", docs::completions),
     ("man", "", "write man pages to target/dist", docs::man_pages),
     ("dist", "[--check]", "write tarball, Debian package, bill of materials and checksums to target/dist", dist::run),

@@ -58,7 +58,7 @@ pub(crate) fn hold(view: &str, rounds: usize, dir: &Path, target: &Path) -> Resu
 }
 
 /// The root file system and the two bundles, from insula's own default document.
-fn furnish(view: &str, dir: &Path, target: &Path) -> Result<Place, String> {
+pub(crate) fn furnish(view: &str, dir: &Path, target: &Path) -> Result<Place, String> {
     let fail = |error: std::io::Error| format!("{}: {error}", dir.display());
     let rootfs = dir.join("rootfs");
     for name in ["bin", "dev", "proc", "sys"] {

@@ -96,6 +96,16 @@ impl Subject {
         self.with_bundle(place, "create", id, payload, &["--pid-file".into(), place.pid_file()])
     }
 
+    /// As [`Self::create`], without a pid file: several may be under way.
+    pub(crate) fn create_plainly(&self, place: &Place, id: &str, payload: Payload) -> Vec<String> {
+        self.with_bundle(place, "create", id, payload, &[])
+    }
+
+    /// Where a runtime keeps its states.
+    pub(crate) fn state(&self, place: &Place) -> PathBuf {
+        place.dir.join(format!("state-{}", self.name.replace([' ', ','], "-")))
+    }
+
     pub(crate) fn start(&self, place: &Place, id: &str) -> Vec<String> {
         self.on_container(place, "start", &[], id, &[])
     }
@@ -146,7 +156,7 @@ impl Subject {
         let Kind::Runtime { options } = &self.kind else { return Vec::new() };
         let mut words = vec![self.binary.clone()];
         words.extend(options.iter().cloned());
-        words.extend(["--root".into(), place.path(&format!("state-{}", self.name.replace([' ', ','], "-")))]);
+        words.extend(["--root".into(), self.state(place).display().to_string()]);
         words
     }
 
