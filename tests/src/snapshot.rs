@@ -49,6 +49,11 @@ impl Snapshot {
         }
     }
 
+    /// The processes that belong to the test, with their command lines.
+    pub fn processes(&self) -> &BTreeMap<i32, String> {
+        &self.processes
+    }
+
     /// Asserts CLEAN: no process, mount, cgroup, state or temporary file more than in this snapshot, and the
     /// host's settings unchanged. Waits a moment for what the kernel ends in the background.
     #[track_caller]

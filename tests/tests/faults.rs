@@ -39,13 +39,23 @@ struct Case<'a> {
     prepare: &'a dyn Fn(&Container<'_>),
     /// The command's words; `BUNDLE` and `ID` are put in.
     words: &'a [&'a str],
+    /// Whether what it started ends with it, unless there is a container by then.
+    dies_with_creator: bool,
     /// What must hold after the command has failed by itself, before anything is deleted.
     failed: &'a dyn Fn(&Lab, &Container<'_>, &Snapshot) -> Result<(), String>,
 }
 
 impl Default for Case<'_> {
     fn default() -> Self {
-        Self { name: "", few: 12, edit: &|_| {}, prepare: &|_| {}, words: &[], failed: &|_, _, _| Ok(()) }
+        Self {
+            name: "",
+            few: 12,
+            edit: &|_| {},
+            prepare: &|_| {},
+            words: &[],
+            dies_with_creator: false,
+            failed: &|_, _, _| Ok(()),
+        }
     }
 }
 
@@ -82,12 +92,18 @@ fn alone(lab: &Lab, container: &Container<'_>, _: &Snapshot) -> Result<(), Strin
 
 /// The points of the command's trace.
 fn points(lab: &Lab, bundle: &Bundle, case: &Case<'_>, before: &Snapshot) -> Vec<Point> {
-    let container = lab.container(bundle);
-    (case.prepare)(&container);
-    let traced = inject(command(lab, bundle, &container, case.words), None);
-    traced.output.assert_code(0);
-    container.delete_force().assert_code(0);
-    before.assert_clean(lab);
+    let trace = || {
+        let container = lab.container(bundle);
+        (case.prepare)(&container);
+        let traced = inject(command(lab, bundle, &container, case.words), None);
+        traced.output.assert_code(0);
+        container.delete_force().assert_code(0);
+        before.assert_clean(lab);
+        traced
+    };
+    // The first one makes the state root, which those after it find.
+    trace();
+    let traced = trace();
     assert!(traced.points.len() > 15, "a trace of a whole command: {} calls", traced.points.len());
     let all = traced.points;
     let same = |one: usize, other: Option<usize>| {
@@ -97,6 +113,26 @@ fn points(lab: &Lab, bundle: &Bundle, case: &Case<'_>, before: &Snapshot) -> Vec
     };
     let in_a_row = |at: usize| same(at, at.checked_sub(1)) && same(at, Some(at + 1));
     (0..all.len()).filter(|at| !in_a_row(*at)).map(|at| all[at]).collect()
+}
+
+/// Where `create` has died before the record was there, nobody lingers; afterwards init waits for its start.
+fn after_the_creators_death(lab: &Lab, container: &Container<'_>) -> Option<String> {
+    if lab.state_root().join(container.id()).join("state.json").exists() {
+        let status = container.status();
+        // Killed between the record and the word to go on.
+        return (status != "created" && status != "stopped").then(|| format!("the container is {status}"));
+    }
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let left = Snapshot::take(lab).processes().clone();
+        if left.is_empty() {
+            return None;
+        }
+        if Instant::now() > deadline {
+            return Some(format!("init outlives its creator: {left:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Tries one point with one fault; what is wrong then.
@@ -128,6 +164,9 @@ fn attempt(
         }
         wrong.extend((case.failed)(lab, &container, before).err());
     }
+    if by_us && case.dies_with_creator {
+        wrong.extend(after_the_creators_death(lab, &container));
+    }
     let deleting = Instant::now();
     let deleted = container.delete_force();
     if deleted.code() != 0 {
@@ -143,6 +182,15 @@ fn attempt(
     // What stays would be found again after every further point.
     let _again = container.delete_force();
     Err(format!("{point:?} {fault:?} after {:?}: {}", started.elapsed(), wrong.join("; ")))
+}
+
+/// Says it at once: a sweep takes long.
+fn note(line: &str) {
+    std::io::stderr().write_all(line.as_bytes()).expect("write to standard error");
+    if let Some(path) = std::env::var_os("INSULA_FAULTS") {
+        let mut file = fs::File::options().create(true).append(true).open(path).expect("open $INSULA_FAULTS");
+        file.write_all(line.as_bytes()).expect("write to $INSULA_FAULTS");
+    }
 }
 
 /// Tries `case` with `faults` at its points: each that is so many (`choose`) after the last.
@@ -163,7 +211,10 @@ fn sweep(case: &Case<'_>, faults: &[Fault], choose: impl Fn(usize) -> usize) {
     let chosen: Vec<_> = pairs.into_iter().step_by(step).collect();
     let mut wrong = Vec::new();
     for (point, fault) in &chosen {
-        wrong.extend(attempt(&lab, &bundle, case, &before, *point, *fault).err());
+        if let Err(reason) = attempt(&lab, &bundle, case, &before, *point, *fault) {
+            note(&format!("{}: {reason}\n", case.name));
+            wrong.push(reason);
+        }
     }
     let processes = 1 + points.iter().map(|point| point.process).max().unwrap_or(0);
     let line = format!(
@@ -174,11 +225,7 @@ fn sweep(case: &Case<'_>, faults: &[Fault], choose: impl Fn(usize) -> usize) {
         points.len() * faults.len(),
         wrong.len()
     );
-    std::io::stderr().write_all(line.as_bytes()).expect("write to standard error");
-    if let Some(path) = std::env::var_os("INSULA_FAULTS") {
-        let mut file = fs::File::options().create(true).append(true).open(path).expect("open $INSULA_FAULTS");
-        file.write_all(line.as_bytes()).expect("write to $INSULA_FAULTS");
-    }
+    note(&line);
     assert!(wrong.is_empty(), "{line}{}", wrong.join("\n"));
     // The names are free again.
     let again = lab.container(&bundle);
@@ -201,7 +248,14 @@ const CREATE: &[&str] = &["create", "--bundle", "BUNDLE", "ID"];
 
 #[test]
 fn create() {
-    faults(&Case { name: "create", few: 50, words: CREATE, failed: &nothing_left, ..Case::default() });
+    faults(&Case {
+        name: "create",
+        few: 50,
+        words: CREATE,
+        dies_with_creator: true,
+        failed: &nothing_left,
+        ..Case::default()
+    });
 }
 
 #[test]
@@ -213,7 +267,15 @@ fn create_with_every_namespace() {
         bundle.user_namespace().set("/linux/timeOffsets/monotonic", json!({"secs": 5}));
     };
     let name = "create with eight namespaces";
-    faults(&Case { name, few: 24, edit: &edit, words: CREATE, failed: &nothing_left, ..Case::default() });
+    faults(&Case {
+        name,
+        few: 24,
+        edit: &edit,
+        words: CREATE,
+        dies_with_creator: true,
+        failed: &nothing_left,
+        ..Case::default()
+    });
 }
 
 /// Without a pid namespace the end of init takes nobody along.
@@ -223,7 +285,14 @@ fn create_in_the_hosts_pid_namespace() {
         bundle.inherit("pid");
     };
     let name = "create with the host's processes";
-    faults(&Case { name, edit: &edit, words: CREATE, failed: &nothing_left, ..Case::default() });
+    faults(&Case {
+        name,
+        edit: &edit,
+        words: CREATE,
+        dies_with_creator: true,
+        failed: &nothing_left,
+        ..Case::default()
+    });
 }
 
 #[test]
@@ -291,7 +360,17 @@ fn resume() {
 fn stopped_and_then_killed() {
     let stop = [Fault::Stop(Duration::from_secs(2))];
     let few = |some: usize| move |pairs| pairs / if every().is_some() { 8 * some } else { some };
-    sweep(&Case { name: "create, stopped", words: CREATE, failed: &nothing_left, ..Case::default() }, &stop, few(3));
+    sweep(
+        &Case {
+            name: "create, stopped",
+            words: CREATE,
+            dies_with_creator: true,
+            failed: &nothing_left,
+            ..Case::default()
+        },
+        &stop,
+        few(3),
+    );
     let words = &["delete", "--force", "ID"];
     sweep(&Case { name: "delete, stopped", prepare: &running, words, ..Case::default() }, &stop, few(2));
     let words = &["exec", "--detach", "ID", "sleep", "60"];

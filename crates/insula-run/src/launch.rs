@@ -237,10 +237,10 @@ impl<'p> Launch<'p> {
                 done => done.map_err(|e| failed(e, "poll"))?,
             };
             let message = !polled[0].revents().is_empty();
-            if !polled[1].revents().is_empty() {
-                if let Some(signal) = ending_signal(self.signals.as_fd()) {
-                    return Err(Error::new(Kind::State, "finish").reason(format!("interrupted by signal {signal}")));
-                }
+            if !polled[1].revents().is_empty()
+                && let Some(signal) = ending_signal(self.signals.as_fd())
+            {
+                return Err(Error::new(Kind::State, "finish").reason(format!("interrupted by signal {signal}")));
             }
             if message {
                 return Ok(true);

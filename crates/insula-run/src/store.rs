@@ -87,7 +87,12 @@ impl Root {
             let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
         })?;
         let home = opened.ok_or_else(|| failed(Errno::NOENT, "open the container's state directory", &path))?;
-        home.lock()?;
+        home.lock().inspect_err(|e| {
+            // Ours still, unless somebody has deleted it meanwhile, which is no error of the kernel's.
+            if e.errno().is_some() {
+                let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
+            }
+        })?;
         Ok(home)
     }
 
@@ -213,7 +218,8 @@ impl Home {
         }
         match rustix::fs::fstat(&self.fd) {
             Ok(stat) if stat.st_nlink > 0 => Ok(()),
-            _ => Err(Error::state(attempted, "container does not exist").object(&*self.path)),
+            Err(errno) => Err(failed(errno, attempted, &self.path)),
+            Ok(_) => Err(Error::state(attempted, "container does not exist").object(&*self.path)),
         }
     }
 

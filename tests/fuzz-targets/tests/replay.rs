@@ -58,7 +58,9 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 fn replay(name: &str) {
     let fuzz = target(name);
     let corpus = corpus(name);
-    corpus.iter().for_each(|input| fuzz(input));
+    for input in &corpus {
+        fuzz(input);
+    }
     let seconds = std::env::var("INSULA_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -70,9 +72,8 @@ fn replay(name: &str) {
             random.mutate(&mut input, &corpus[other]);
         }
         // The input at fault is in the message.
-        if std::panic::catch_unwind(|| fuzz(&input)).is_err() {
-            panic!("target {name} fails after {tried} inputs on {:?}", String::from_utf8_lossy(&input));
-        }
+        let passed = std::panic::catch_unwind(|| fuzz(&input)).is_ok();
+        assert!(passed, "target {name} fails after {tried} inputs on {:?}", String::from_utf8_lossy(&input));
         tried += 1;
     }
     println!("{name}: {} inputs of the corpus, {tried} mutations", corpus.len());
