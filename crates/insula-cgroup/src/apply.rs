@@ -7,11 +7,12 @@ use crate::file;
 use crate::group::{Entry, Group, read_value};
 use crate::layout::{Controller, Version};
 use crate::limits::{self, Write};
+use crate::systemd;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
-use insula_spec::Resources;
+use insula_spec::{Pids, Resources};
 use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -25,7 +26,15 @@ impl Created {
     /// As [`Group::apply`].
     pub fn apply(&self, resources: &Resources<'_>, devices: &DeviceRules) -> Result<()> {
         let fresh = self.of(Controller::Devices).is_some_and(|entry| self.is_fresh(entry));
-        self.set(resources, Some(devices), fresh)
+        // The placeholder of a scope is a task too, and gone before there is a program to be limited.
+        let narrow = |pids: &Pids| self.unit.is_some() && pids.limit.is_some_and(|limit| (0..=1).contains(&limit));
+        match resources.pids.as_ref().filter(|pids| narrow(pids)) {
+            Some(pids) => {
+                self.narrow.replace(Some(pids.clone()));
+                self.set(&Resources { pids: None, ..resources.clone() }, Some(devices), fresh)
+            }
+            None => self.set(resources, Some(devices), fresh),
+        }
     }
 }
 
@@ -44,7 +53,7 @@ impl Group {
     /// # Errors
     /// As [`Self::apply`] for what can be told before.
     pub fn planned(&self, resources: &Resources<'_>) -> Result<Vec<(String, String, String)>> {
-        let version = if self.is_unified() { Version::V2 } else { Version::V1 };
+        let version = self.version();
         let writes = limits::writes(resources, version)?;
         let shown = |write: &Write| match self.of(write.controller) {
             Some(entry) => Ok((
@@ -58,10 +67,14 @@ impl Group {
     }
 
     fn set(&self, resources: &Resources<'_>, devices: Option<&DeviceRules>, fresh: bool) -> Result<()> {
-        let version = if self.is_unified() { Version::V2 } else { Version::V1 };
-        let writes = limits::writes(resources, version)?;
+        let version = self.version();
+        let rounded = self.unit.is_some().then(|| systemd::rounded(resources));
+        let writes = limits::writes(rounded.as_deref().unwrap_or(resources), version)?;
         if let (Version::V2, Some(entry)) = (version, self.v2()) {
             limits::check_usage(entry, resources)?;
+        }
+        if let Some(unit) = &self.unit {
+            unit.set(&unit.limits(resources, devices, version)?)?;
         }
         self.perform(&writes, version)?;
         match devices {

@@ -5,13 +5,16 @@ use crate::file;
 use crate::group::{Entry, Group, POINTER};
 use crate::layout::{Controller, Version};
 use crate::path::{self, open_beneath};
+use crate::systemd::Placeholder;
 use crate::wait::{Pauses, Until};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::ops::Deref;
 use core::time::Duration;
 use insula_error::{Error, Result};
+use insula_spec::{Pids, Resources};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -27,6 +30,10 @@ pub struct Created {
     group: Group,
     made: Vec<Made>,
     permission: Option<Error>,
+    /// What keeps a scope of systemd from ending before init is in it.
+    placeholder: RefCell<Option<Placeholder>>,
+    /// A limit on tasks that has no room for the placeholder beside init.
+    pub(crate) narrow: RefCell<Option<Pids>>,
 }
 
 /// A directory that was not there before.
@@ -54,8 +61,14 @@ impl Group {
     /// `Kernel` naming the directory; `State` if meanwhile somebody else put a process into the cgroup or froze it.
     /// What was made is removed again.
     pub fn create(self) -> Result<Created> {
-        let mut created = Created { group: self, made: Vec::new(), permission: None };
-        match created.make_all() {
+        let mut created = Created {
+            group: self,
+            made: Vec::new(),
+            permission: None,
+            placeholder: RefCell::new(None),
+            narrow: RefCell::new(None),
+        };
+        match created.start_unit().and_then(|()| created.make_all()) {
             Ok(()) => Ok(created),
             Err(e) => {
                 // No process was ever in them, so nothing but another's use can keep them.
@@ -72,12 +85,47 @@ impl Created {
     #[must_use = "what stays must be remembered"]
     pub fn rollback(self) -> bool {
         let mut gone = true;
+        self.placeholder.take();
+        if let Some(unit) = &self.group.unit {
+            gone = unit.stop().is_ok();
+        }
         for entry in &self.group.entries {
             for made in self.made.iter().rev().filter(|made| made.mount == entry.mount) {
                 gone &= remove_made(entry, &made.path);
             }
         }
         gone
+    }
+
+    /// Has systemd make its unit, if the cgroup is one's, and sees that it is where it was planned.
+    fn start_unit(&mut self) -> Result<()> {
+        let Some(unit) = &self.group.unit else { return Ok(()) };
+        let version = self.group.version();
+        if unit.is_slice() {
+            return unit.start(version, None);
+        }
+        let placeholder = Placeholder::start()?;
+        let pid = placeholder.pid();
+        self.placeholder.replace(Some(placeholder));
+        unit.start(version, Some(pid))?;
+        self.group.check_place(pid)
+    }
+
+    /// Nothing will come to be in the cgroup: what kept it in being ends.
+    pub fn abandon(&self) {
+        self.placeholder.take();
+    }
+
+    /// Init is in the cgroup: what kept it in being until then is no longer needed.
+    ///
+    /// # Errors
+    /// As [`Group::apply`], for a limit that had to wait for this.
+    pub fn inhabited(&self) -> Result<()> {
+        self.placeholder.take();
+        match self.narrow.take() {
+            Some(pids) => self.group.apply(&Resources { pids: Some(pids), ..Resources::default() }, None),
+            None => Ok(()),
+        }
     }
 
     /// Whether the directory of `entry` did not exist before.
@@ -94,7 +142,8 @@ impl Created {
         let mut index = 0;
         while let Some(entry) = self.group.entries.get(index) {
             let before = self.made.len();
-            match make(&self.group, entry, &mut self.made) {
+            let ours = self.placeholder.borrow().as_ref().map(Placeholder::pid);
+            match make(&self.group, entry, &mut self.made, ours) {
                 Ok(()) => index += 1,
                 Err(e) => {
                     if !entry.is_for_tracking() {
@@ -115,10 +164,10 @@ impl Created {
 }
 
 /// Makes and readies the directory of `entry`.
-fn make(group: &Group, entry: &Entry, made: &mut Vec<Made>) -> Result<()> {
+fn make(group: &Group, entry: &Entry, made: &mut Vec<Made>, ours: Option<i32>) -> Result<()> {
     let existed = !make_directory(entry, made)?;
     if existed {
-        entry.check_unused()?;
+        entry.check_unused(ours)?;
     }
     if entry.controllers.contains(Controller::Cpuset) {
         inherit_cpuset(group, entry)?;

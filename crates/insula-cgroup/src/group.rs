@@ -2,14 +2,16 @@
 //! A container's cgroup: one directory in each hierarchy, chosen before anything is made, and recorded so that a later
 //! command finds all of it even if the one that made it was killed halfway.
 
+use crate::devices::DeviceRules;
 use crate::file;
 use crate::layout::{Controller, Controllers, Layout, Mode, Version, mount_point, open_root};
 use crate::path::{self, open_beneath};
+use crate::systemd::{self, Instance, Unit};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::OnceCell;
-use insula_error::{Error, Result};
+use insula_error::{Error, Kind, Result};
 use insula_spec::Resources;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
@@ -58,8 +60,8 @@ impl Entry {
         Error::kernel(errno.raw_os_error(), attempted).object(format!("{}/{name}", self.display()))
     }
 
-    /// Refuses a directory that was there before if it has processes or is frozen.
-    pub(crate) fn check_unused(&self) -> Result<()> {
+    /// Refuses a directory that was there before if it has processes (but for `ours`) or is frozen.
+    pub(crate) fn check_unused(&self, ours: Option<i32>) -> Result<()> {
         let refuse = |reason: String| {
             let advice = "choose another cgroupsPath, or remove what is in this one";
             Err(Error::state("use the cgroup", reason).object(self.display()).field(POINTER).advice(advice))
@@ -68,6 +70,7 @@ impl Entry {
         let mut members = Vec::new();
         crate::members::collect(dir, &mut members, true)
             .map_err(|e| self.error(e, "look into the cgroup", "cgroup.procs"))?;
+        members.retain(|pid| Some(*pid) != ours);
         if !members.is_empty() {
             return refuse(format!("container's cgroup is not empty: {} process(es) found", members.len()));
         }
@@ -87,11 +90,21 @@ impl Entry {
     }
 }
 
+/// Who makes a container's cgroup.
+pub enum Driver<'a> {
+    /// The caller: directories in the cgroup file systems.
+    Cgroupfs,
+    /// systemd: a unit, which annotations (key and value) may give properties.
+    Systemd(&'a mut dyn Iterator<Item = (&'a str, &'a str)>),
+}
+
 /// A container's cgroup in all hierarchies.
 #[derive(Debug)]
 pub struct Group {
     pub(crate) entries: Vec<Entry>,
     pub(crate) rootless: bool,
+    /// The unit of systemd that the directories belong to.
+    pub(crate) unit: Option<Unit>,
     /// Whether the document chose the path, so that failing to make it is not to be overlooked.
     pub(crate) explicit: bool,
     /// Whether the document's cpuset is to be written before it is inherited.
@@ -116,7 +129,34 @@ impl Group {
         resources: &Resources<'_>,
         rootless: bool,
     ) -> Result<Self> {
+        Self::plan_by(Driver::Cgroupfs, layout, id, cgroups_path, resources, rootless)
+    }
+
+    /// As [`Self::plan`], with who makes the cgroup. For systemd `cgroups_path` is `slice:prefix:name`, and the unit is the
+    /// user's own systemd's for a rootless caller.
+    ///
+    /// # Errors
+    /// As [`Self::plan`]; `InvalidConfig` for annotations that are no properties; for the user's systemd also those of
+    /// asking it where its cgroups are.
+    pub fn plan_by(
+        driver: Driver<'_>,
+        layout: Layout,
+        id: &str,
+        cgroups_path: &str,
+        resources: &Resources<'_>,
+        rootless: bool,
+    ) -> Result<Self> {
         let unified = layout.mode() == Mode::Unified;
+        let instance = if rootless { Instance::User } else { Instance::System };
+        if let Driver::Systemd(annotations) = driver {
+            if !unified && rootless {
+                let reason = "the user's systemd has no part in cgroup v1";
+                return Err(Error::new(Kind::Unsupported, "let systemd make the cgroup").reason(reason));
+            }
+            let (unit, path) = Unit::plan(id, cgroups_path, annotations, resources, instance)?;
+            let group = Self::at(layout, &path, true, Some(unit), resources, rootless)?;
+            return Ok(Self { explicit: true, ..group });
+        }
         let name = path::clean(if cgroups_path.is_empty() { id } else { cgroups_path }, POINTER)?;
         if name.is_empty() {
             return Err(Error::invalid(
@@ -126,6 +166,20 @@ impl Group {
             ));
         }
         let absolute = cgroups_path.starts_with('/');
+        let group = Self::at(layout, &name, absolute, None, resources, rootless)?;
+        Ok(Self { explicit: !cgroups_path.is_empty(), ..group })
+    }
+
+    /// The directories `name` (clean) in all hierarchies.
+    fn at(
+        layout: Layout,
+        name: &str,
+        absolute: bool,
+        unit: Option<Unit>,
+        resources: &Resources<'_>,
+        rootless: bool,
+    ) -> Result<Self> {
+        let unified = layout.mode() == Mode::Unified;
         let mut entries = Vec::with_capacity(layout.hierarchies.len());
         for hierarchy in layout.hierarchies {
             let base = match (absolute, hierarchy.version) {
@@ -134,7 +188,7 @@ impl Group {
                 _ => String::new(),
             };
             entries.push(Entry {
-                path: path::join(&base, &name),
+                path: path::join(&base, name),
                 mount: hierarchy.mount,
                 list: hierarchy.list,
                 controllers: hierarchy.controllers,
@@ -147,7 +201,8 @@ impl Group {
         let group = Self {
             entries,
             rootless,
-            explicit: !cgroups_path.is_empty(),
+            unit,
+            explicit: true,
             own_cpus: cpu.and_then(|cpu| cpu.cpus.as_ref()).is_some_and(|cpus| !cpus.is_empty()),
             own_mems: cpu.and_then(|cpu| cpu.mems.as_ref()).is_some_and(|mems| !mems.is_empty()),
         };
@@ -157,10 +212,36 @@ impl Group {
         }
         for entry in &group.entries {
             if entry.dir().is_ok() {
-                entry.check_unused()?;
+                entry.check_unused(None)?;
             }
         }
         Ok(group)
+    }
+
+    /// The unit of systemd that will be asked for, if any: its name, whose it is, and its properties in words.
+    pub fn planned_unit(&self) -> Option<(&str, Instance, Vec<String>)> {
+        let unit = self.unit.as_ref()?;
+        Some((&unit.name, unit.instance, unit.planned_start(self.version())))
+    }
+
+    /// The properties, in words, that a unit will be given for `resources`, by a systemd that knows all of them.
+    pub fn planned_properties(&self, resources: &Resources<'_>, devices: &DeviceRules) -> Vec<String> {
+        self.unit.as_ref().map(|_| systemd::planned_limits(resources, devices, self.version())).unwrap_or_default()
+    }
+
+    /// The version of the hierarchies that limits are set in.
+    pub(crate) fn version(&self) -> Version {
+        if self.is_unified() { Version::V2 } else { Version::V1 }
+    }
+
+    /// What [`Self::from_record`] needs of the unit, if there is one.
+    pub fn unit_record(&self) -> Option<String> {
+        self.unit.as_ref().map(Unit::record)
+    }
+
+    /// All that [`Self::from_record`] needs, for whoever may have to take back what another command began.
+    pub fn intent(&self) -> Vec<String> {
+        self.unit_record().into_iter().chain(self.record()).collect()
     }
 
     /// What [`Self::from_record`] needs: `controllers:mount:/path` for each directory.
@@ -173,8 +254,16 @@ impl Group {
     /// # Errors
     /// `State` if a line is not as [`Self::record`] writes it.
     pub fn from_record<S: AsRef<str>>(lines: &[S], rootless: bool) -> Result<Self> {
-        let entries = lines.iter().map(|line| parse_record(line.as_ref())).collect::<Result<_>>()?;
-        Ok(Self { entries, rootless, explicit: true, own_cpus: false, own_mems: false })
+        let mut group =
+            Self { entries: Vec::new(), rootless, unit: None, explicit: true, own_cpus: false, own_mems: false };
+        for line in lines.iter().map(AsRef::as_ref) {
+            if line.starts_with('@') {
+                group.unit = Some(Unit::from_record(line).ok_or_else(|| torn(line))?);
+            } else {
+                group.entries.push(parse_record(line)?);
+            }
+        }
+        Ok(group)
     }
 
     /// The directories' full paths by controllers, as runc's state shows them: v2's has an empty key.
@@ -214,8 +303,12 @@ impl Group {
     }
 }
 
+fn torn(line: &str) -> Error {
+    Error::state("read the record of the cgroup", format!("the line {line:?} is not one of ours"))
+}
+
 fn parse_record(line: &str) -> Result<Entry> {
-    let torn = || Error::state("read the record of the cgroup", format!("the line {line:?} is not one of ours"));
+    let torn = || torn(line);
     let mut parts = line.splitn(3, ':');
     let (Some(list), Some(mount), Some(path)) = (parts.next(), parts.next(), parts.next()) else { return Err(torn()) };
     let path = path.strip_prefix('/').ok_or_else(torn)?;
@@ -243,7 +336,6 @@ pub(crate) fn read_value(entry: &Entry, name: &str) -> rustix::io::Result<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use insula_error::Kind;
 
     #[test]
     fn records_survive_a_round_trip() {

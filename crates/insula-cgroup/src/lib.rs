@@ -5,8 +5,10 @@
 //! which [`Group::record`] writes down before [`Group::create`] makes them; [`Created::apply`] sets the limits;
 //! [`Group::open_for_join`] gives what a process needs to get in. Later commands start from [`Group::from_record`].
 //!
+//! With [`Driver::Systemd`] the directories are made by systemd, which is asked for a unit; then all is as ever.
+//!
 //! Everything is done through descriptors of directories below the hierarchies' roots. Owns: the files of cgroupfs.
-//! Does not own: which path systemd chooses for a scope (the directories then come from it), the cgroup namespace.
+//! Does not own: the cgroup namespace.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -25,14 +27,17 @@ mod limits;
 mod members;
 mod oom;
 mod path;
+mod place;
 mod remove;
 pub mod stats;
+mod systemd;
 mod wait;
 
 pub use create::Created;
 pub use devices::{DeviceAccess, DeviceKind, DeviceRules};
-pub use group::Group;
+pub use group::{Driver, Group};
 pub use join::{Doors, SubGroup};
 pub use layout::{Controller, Hierarchy, Layout, Mode, Version};
 pub use oom::{OomEvent, OomWatch};
 pub use stats::Stats;
+pub use systemd::Instance;

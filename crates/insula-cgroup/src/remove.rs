@@ -7,7 +7,7 @@ use crate::path::{self, open_beneath};
 use crate::wait::{Pauses, Until};
 use core::ffi::CStr;
 use core::time::Duration;
-use insula_error::Result;
+use insula_error::{Error, Result};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, unlinkat};
 use rustix::io::{self, Errno};
@@ -15,7 +15,8 @@ use rustix::io::{self, Errno};
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
 impl Group {
-    /// Removes the container's directories and what is below them, never what is above. One that is gone is fine.
+    /// Removes the container's directories and what is below them, never what is above. One that is gone is fine. A unit of
+    /// systemd is stopped before.
     ///
     /// A directory stays busy for a moment after its last process ended; it is tried again until `timeout` has passed.
     ///
@@ -23,6 +24,17 @@ impl Group {
     /// `Kernel(EBUSY)` naming a directory that still has processes; the others are removed all the same.
     pub fn remove(&self, timeout: Duration) -> Result<()> {
         let until = &Until::after(timeout);
+        if let Some(unit) = &self.unit {
+            // What is left in it would be systemd's to kill, by its own rules and at its own pace.
+            if !self.wait_empty(timeout)? {
+                let busy = Errno::BUSY.raw_os_error();
+                return Err(Error::kernel(busy, "remove the cgroup")
+                    .object(unit.name.as_str())
+                    .reason("it still has processes"));
+            }
+            // One whose processes are gone ends without being told: a systemd that does not answer is no reason to fail.
+            let _ = unit.stop();
+        }
         let mut result = Ok(());
         for entry in &self.entries {
             if let Err(e) = remove_entry(entry, until)

@@ -40,7 +40,7 @@ fn unescape(value: &str) -> Option<Vec<u8>> {
 }
 
 /// A path as the value of an address.
-pub(crate) fn escape(path: &str) -> alloc::string::String {
+pub fn escape(path: &str) -> alloc::string::String {
     let mut out = alloc::string::String::with_capacity(path.len());
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_/.\\*".contains(&byte) {

@@ -17,6 +17,7 @@ pub mod text;
 mod value;
 mod write;
 
+pub use address::escape;
 pub use connection::{Answer, Connection, Refusal};
 pub use message::{Call, Message};
 pub use value::Value;

@@ -45,9 +45,11 @@ impl Call<'_> {
     /// The whole message.
     pub(crate) fn encode(&self, serial: u32, body: &[Value]) -> Vec<u8> {
         let mut signature = String::new();
-        body.iter().for_each(|value| value.sign(&mut signature));
         let mut content = Vec::new();
-        body.iter().for_each(|value| write::value(&mut content, value));
+        for value in body {
+            value.sign(&mut signature);
+            write::value(&mut content, value);
+        }
         let field =
             |code: u8, value: Value| Value::Struct(Vec::from([Value::Byte(code), Value::Variant(Box::new(value))]));
         let mut fields = Vec::from([

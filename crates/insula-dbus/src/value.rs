@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// One complete value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +93,9 @@ impl Value {
             }
             Self::Struct(fields) => {
                 out.push('(');
-                fields.iter().for_each(|field| field.sign(out));
+                for field in fields {
+                    field.sign(out);
+                }
                 return out.push(')');
             }
             Self::Entry(pair) => {
@@ -114,11 +117,44 @@ impl Value {
         }
     }
 
+    /// Writes the parts with commas in between.
+    fn list(f: &mut fmt::Formatter<'_>, parts: &[Self], brackets: [&str; 2]) -> fmt::Result {
+        f.write_str(brackets[0])?;
+        for (index, part) in parts.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{part}")?;
+        }
+        f.write_str(brackets[1])
+    }
+
     /// The number, if it is an unsigned 32-bit one.
     pub fn as_u32(&self) -> Option<u32> {
         match self {
             Self::U32(number) => Some(*number),
             _ => None,
+        }
+    }
+}
+
+/// For people: much as [`crate::text`] reads it, without types.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Byte(n) => write!(f, "{n}"),
+            Self::Bool(is) => write!(f, "{is}"),
+            Self::I16(n) => write!(f, "{n}"),
+            Self::U16(n) => write!(f, "{n}"),
+            Self::I32(n) => write!(f, "{n}"),
+            Self::U32(n) => write!(f, "{n}"),
+            Self::I64(n) => write!(f, "{n}"),
+            Self::U64(u64::MAX) => f.write_str("infinity"),
+            Self::U64(n) => write!(f, "{n}"),
+            Self::Double(bits) => write!(f, "double {bits:#x}"),
+            Self::Text(text) | Self::Path(text) | Self::Signature(text) => write!(f, "{text:?}"),
+            Self::Array(_, values) => Self::list(f, values, ["[", "]"]),
+            Self::Struct(fields) => Self::list(f, fields, ["(", ")"]),
+            Self::Entry(pair) => write!(f, "{}: {}", pair.0, pair.1),
+            Self::Variant(inner) => write!(f, "<{inner}>"),
         }
     }
 }

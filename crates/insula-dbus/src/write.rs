@@ -44,7 +44,9 @@ pub(crate) fn value(out: &mut Vec<u8>, value: &Value) {
         Value::Array(element, values) => array(out, element, values),
         Value::Struct(fields) => {
             align(out, 8);
-            fields.iter().for_each(|field| self::value(out, field));
+            for field in fields {
+                self::value(out, field);
+            }
         }
         Value::Entry(pair) => {
             align(out, 8);
@@ -66,7 +68,9 @@ fn array(out: &mut Vec<u8>, element: &str, values: &[Value]) {
     let length_at = out.len() - 4;
     align(out, alignment(element.as_bytes().first().copied().unwrap_or(b'y')));
     let start = out.len();
-    values.iter().for_each(|element| value(out, element));
+    for element in values {
+        value(out, element);
+    }
     let length = (out.len() - start) as u32;
     out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
 }

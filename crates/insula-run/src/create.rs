@@ -20,7 +20,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use insula_cgroup::{Created, DeviceRules, Group, Layout};
+use insula_cgroup::{Created, DeviceRules, Driver, Group, Layout};
 use insula_error::{Error, Result};
 use insula_ns::{Kind, PerKind};
 use insula_plan::{Facts, Options, Plan, Want, compile};
@@ -47,6 +47,8 @@ pub struct Request<'a> {
     pub serve_terminal: bool,
     /// What the plan needs.
     pub options: Options,
+    /// `--systemd-cgroup`
+    pub systemd: bool,
     /// Namespaces that are open already, instead of by the document's path.
     pub pinned: Pinned,
     /// When it is created: RFC 3339.
@@ -92,7 +94,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         joins: Some(joins),
         hierarchies,
         facts,
-        intended: group.record(),
+        intended: group.intent(),
         group: Some(group),
         devices,
         plan,
@@ -174,6 +176,7 @@ impl Underway<'_> {
                 maps::write_ids(launch.directory.as_fd(), launch.child.pid, spec)?;
                 launch.go()
             }
+            (Deed::Inhabited, _) => self.created.inhabited(),
             (Deed::Serve, _) => launch.until_ready(&mut self.host, self.log),
             (Deed::Prove, _) => {
                 self.namespaces = verify::namespaces(plan, self.facts, &launch.child, launch.directory.as_fd())?;
@@ -214,6 +217,7 @@ impl Underway<'_> {
             init,
             namespaces: core::mem::take(&mut self.namespaces),
             cgroup: self.created.record(),
+            unit: self.created.unit_record(),
             rootless: self.host.rootless,
             hooks: !(spec.hooks.start_container.is_empty()
                 && spec.hooks.poststart.is_empty()
@@ -270,7 +274,9 @@ pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Re
     let resources = spec.linux.resources.as_ref().unwrap_or(&none);
     let devices = DeviceRules::for_container(&resources.devices, &spec.linux.devices)?;
     let cgroups_path = spec.linux.cgroups_path.as_deref().unwrap_or("");
-    let group = Group::plan(layout, request.id, cgroups_path, resources, rootless)?;
+    let mut annotations = spec.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let driver = if request.systemd { Driver::Systemd(&mut annotations) } else { Driver::Cgroupfs };
+    let group = Group::plan_by(driver, layout, request.id, cgroups_path, resources, rootless)?;
     // What will be there if the cgroups can be made: the plan is compiled before anything is.
     let legacy = hierarchies.iter().filter(|(list, _)| !list.is_empty()).count();
     let unified = legacy < hierarchies.len();

@@ -27,6 +27,8 @@ pub(crate) enum Deed {
     Fill,
     /// Makes the first process.
     Launch,
+    /// Ends the process that systemd's scope began with: init is in it.
+    Inhabited,
     /// Sets oom_score_adj.
     OomScore,
     /// Writes the id maps before init is executed.
@@ -65,10 +67,12 @@ pub(crate) fn from_launch(plan: &Plan, facts: &Facts, spec: &Spec<'_>, request: 
     let scored = plan.oom_score_adj.is_some();
     let deeds = [
         (true, Deed::Launch),
+        (request.systemd && plan.born_in_cgroup, Deed::Inhabited),
         // At once, while an ordinary user's child is still dumpable and waits.
         (scored, Deed::OomScore),
         (plan.mapped_first, Deed::Maps),
         (true, Deed::Serve),
+        (request.systemd && !plan.born_in_cgroup, Deed::Inhabited),
         // Init may have been forked before the intermediate process had its value.
         (scored && plan.staged && facts.euid == 0, Deed::OomScore),
         (true, Deed::Prove),

@@ -75,6 +75,7 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
     }
     let kinds = differing(&init)?;
     let group = status::group(record)?;
+    group.approach()?;
     let sub = SubGroup::parse(&request.cgroups)?;
     let doors = match group.open_for_join(&sub) {
         // The container's init has moved on and somebody has removed the cgroup: where init is, the container is.

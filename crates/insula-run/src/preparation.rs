@@ -59,6 +59,7 @@ impl Preparation<'_> {
             }
             Deed::Groups => {
                 self.making.cgroup = self.group.take().map(Group::create).transpose()?;
+                self.making.cgroup()?.approach()?;
                 self.with_fewer_groups()
             }
             Deed::Limits => self.limit(),
@@ -137,6 +138,7 @@ impl Drop for Making {
         // init is dead by now, so its cgroup empties at once; the first error is the one to report, not these.
         let mut gone = true;
         if let Some(created) = self.cgroup.take().filter(|_| self.home.is_some()) {
+            created.abandon();
             let _ = created.wait_empty(Duration::from_secs(2));
             gone = created.rollback();
         }

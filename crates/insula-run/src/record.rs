@@ -89,6 +89,9 @@ pub struct Record {
     pub namespaces: Vec<Held>,
     /// The cgroup's record, one line a hierarchy.
     pub cgroup: Vec<String>,
+    /// The systemd unit that the cgroup belongs to, as the cgroup's record names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Made by an ordinary user.
     pub rootless: bool,
     /// The document has hooks for later: startContainer, poststart, poststop.

@@ -5,6 +5,8 @@
 use crate::record::{Record, Status};
 use crate::store::{Home, Root};
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use insula_cgroup::Group;
 use insula_error::{Error, Result};
 
@@ -24,7 +26,8 @@ pub fn of(home: &Home, record: &Record) -> Status {
 
 /// The container's cgroup.
 pub fn group(record: &Record) -> Result<Group> {
-    Group::from_record(&record.cgroup, record.rootless)
+    let lines: Vec<&str> = record.unit.iter().chain(&record.cgroup).map(String::as_str).collect();
+    Group::from_record(&lines, record.rootless)
 }
 
 /// The error for a container that is not there, in runc's words.

@@ -57,11 +57,6 @@ fn run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32, Error> {
     if parsed.wants_help() {
         return command::help(parsed.command);
     }
-    if parsed.globals().systemd_cgroup {
-        return Err(Error::new(Kind::Unsupported, "let systemd make the cgroups")
-            .reason("insula does not do this yet")
-            .advice("leave out --systemd-cgroup; for Docker: --exec-opt native.cgroupdriver=cgroupfs"));
-    }
     let name = parsed.command.map_or("help", |command| command.name);
     match command::COMMANDS.iter().find(|(known, _)| *known == name) {
         Some((_, perform)) => perform(parsed, context),

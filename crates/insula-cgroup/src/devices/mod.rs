@@ -8,6 +8,7 @@
 mod apply;
 mod legacy;
 mod program;
+mod unit;
 
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ fn unified(cpu: &Cpu<'_>, list: &mut Vec<Write>) {
 
 /// v1's shares (2 to 262144, 1024 by default) as v2's weight (1 to 10000, 100 by default): the curve through these three
 /// points that runc, crun and systemd agreed on, 10 ^ ((l² + 125 l) / 612 - 7/34) rounded up, l the binary logarithm.
-pub(super) fn weight_of_shares(shares: u64) -> u64 {
+pub(crate) fn weight_of_shares(shares: u64) -> u64 {
     match shares {
         0 => 0,
         1..=2 => 1,

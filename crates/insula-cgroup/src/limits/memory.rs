@@ -77,6 +77,11 @@ fn or_max(value: i64) -> String {
     if value == -1 { "max".to_string() } else { value.to_string() }
 }
 
+/// v2's limit of swap alone, where it can be told.
+pub(crate) fn swap_limit(memory: &Memory) -> Option<i64> {
+    swap_alone(set(memory.limit), set(memory.swap)).ok().flatten()
+}
+
 /// v2's limit of swap alone, from the document's limits of memory and of both together; -1 is no limit.
 fn swap_alone(limit: Option<i64>, swap: Option<i64>) -> Result<Option<i64>> {
     let invalid = |reason: &'static str| Err(Error::invalid(SWAP, "limit memory and swap", reason));

@@ -14,6 +14,7 @@ use crate::store::Root;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use insula_cgroup::Instance;
 use insula_error::Result;
 use insula_ns::Kind;
 use insula_plan::{Field, Phase, Planned, Slot, Want};
@@ -119,6 +120,10 @@ pub fn outline(
     Ok(outline)
 }
 
+fn whose(instance: Instance) -> &'static str {
+    if instance == Instance::System { "systemd" } else { "the user's systemd" }
+}
+
 fn pointer(field: Field) -> Option<String> {
     field.is_some().then(|| field.to_string())
 }
@@ -220,6 +225,10 @@ impl Writer<'_> {
             Deed::Limits => return self.limits(),
             Deed::Fill => self.fill(),
             Deed::Launch => self.launch(),
+            Deed::Inhabited => {
+                let purpose = "end the process that the scope began with";
+                self.runtime("launch", purpose, &["pidfd_send_signal"], None);
+            }
             Deed::OomScore => {
                 let purpose = format!("set oom_score_adj to {}", plan.oom_score_adj.unwrap_or_default());
                 self.runtime("launch", purpose, &["write(oom_score_adj)"], Some("/process/oomScoreAdj"));
@@ -252,11 +261,20 @@ impl Writer<'_> {
     }
 
     fn groups(&mut self) {
+        self.unit();
+        let by_systemd = self.draft.group.unit_record().is_some();
         for (controllers, path) in self.draft.group.paths() {
             let of = if controllers.is_empty() { "version 2" } else { controllers };
             let field = self.spec.linux.cgroups_path.as_ref().map(|_| String::from("/linux/cgroupsPath"));
-            let calls = Vec::from([format!("mkdirat({path})")]);
-            self.add("prepare", "runtime", format!("make the cgroup {path} ({of})"), calls, field);
+            if by_systemd {
+                self.conditional(
+                    &format!("make the cgroup {path} ({of}), where systemd has not"),
+                    Vec::from([format!("mkdirat({path})")]),
+                );
+            } else {
+                let calls = Vec::from([format!("mkdirat({path})")]);
+                self.add("prepare", "runtime", format!("make the cgroup {path} ({of})"), calls, field);
+            }
             // A group is of no use without what those above it hand on.
             if controllers.is_empty() {
                 let purpose = "have the controllers handed on by the groups above, where they are not yet";
@@ -266,6 +284,30 @@ impl Writer<'_> {
                 self.conditional("hand the processors and memory nodes of the group above on", Vec::from(calls));
             }
         }
+    }
+
+    /// What systemd is asked for.
+    fn unit(&mut self) {
+        let Some((name, instance, start)) = self.draft.group.planned_unit() else { return };
+        let field = "/linux/cgroupsPath";
+        let purpose = format!("ask {} for the unit {name}", whose(instance));
+        let call = format!("sendto(StartTransientUnit {name} {})", start.join(" "));
+        if name.rsplit('.').next() != Some("slice") {
+            let purpose = "start a process for the scope to begin with, until init is in it";
+            self.runtime("prepare", purpose, &["clone3"], Some(field));
+        }
+        self.add("prepare", "runtime", purpose, Vec::from([call]), Some(String::from(field)));
+    }
+
+    /// What systemd limits by itself.
+    fn unit_limits(&mut self) {
+        let none = Resources::default();
+        let resources = self.spec.linux.resources.as_ref().unwrap_or(&none);
+        let Some((name, instance, _)) = self.draft.group.planned_unit() else { return };
+        let limits = self.draft.group.planned_properties(resources, &self.draft.devices);
+        let purpose = format!("have {} limit {name}", whose(instance));
+        let call = format!("sendto(SetUnitProperties {name} {})", limits.join(" "));
+        self.add("prepare", "runtime", purpose, Vec::from([call]), Some(String::from("/linux/resources")));
     }
 
     fn conditional(&mut self, purpose: &str, calls: Vec<String>) {
@@ -280,6 +322,7 @@ impl Writer<'_> {
         if self.draft.group.is_none() {
             return Ok(());
         }
+        self.unit_limits();
         for (path, value, field) in planned {
             let calls = Vec::from([format!("write({path})")]);
             self.add("prepare", "runtime", format!("set {path} to {value}"), calls, Some(field));

@@ -138,6 +138,7 @@ fn make(
             preserve_fds,
             extra_env,
         },
+        systemd: parsed.globals().systemd_cgroup,
         pinned,
         created: rfc3339_nano(seconds, nanoseconds),
     };

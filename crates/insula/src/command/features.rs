@@ -33,7 +33,7 @@ fn document() -> Value {
         "linux": {
             "namespaces": namespaces,
             "capabilities": insula_plan::capability_names(),
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
             "seccomp": {
                 "enabled": true,
                 "actions": insula_seccomp::features::actions().collect::<Vec<_>>(),

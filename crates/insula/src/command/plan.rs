@@ -22,7 +22,14 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     let (bundle, config) = read(parsed)?;
     let (spec, pinned) = document(parsed, &config, context)?;
     let options = Options { id: String::from(ID), ..Options::default() };
-    let request = Request { id: ID, bundle: &bundle, options, pinned, ..Request::default() };
+    let request = Request {
+        id: ID,
+        bundle: &bundle,
+        options,
+        systemd: parsed.globals().systemd_cgroup,
+        pinned,
+        ..Request::default()
+    };
     let outline = outline(&spec, &config, &request, context.root()?.as_ref(), parsed.is_set("as-root"), context)?;
     if parsed.flag("format") == Some("json") {
         output::print(&format!("{}\n", super::state::pretty(&outline)?))?;
