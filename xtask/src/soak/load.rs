@@ -52,9 +52,7 @@ impl Counts {
     fn take() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let number = |text: &str| text.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or(0);
-        let field = |text: &str, name: &str| {
-            text.lines().find_map(|line| line.strip_prefix(name)).map_or(0, |rest| number(rest))
-        };
+        let field = |text: &str, name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map_or(0, number);
         let memory = read("/proc/meminfo");
         Self {
             descriptors: number(&read("/proc/sys/fs/file-nr")),
@@ -149,6 +147,10 @@ fn work(
     })
 }
 
+fn float(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
 /// Milliseconds, the middle one.
 fn median(samples: impl Iterator<Item = Duration>) -> f64 {
     let mut times: Vec<Duration> = samples.collect();
@@ -157,7 +159,7 @@ fn median(samples: impl Iterator<Item = Duration>) -> f64 {
 }
 
 fn render(load: &Load, samples: &Samples, failures: &[String], (before, after): (&Counts, &Counts)) -> String {
-    let length = load.seconds as f64;
+    let length = float(load.seconds);
     let part = (length / 2.0).min(60.0);
     let of = |range: std::ops::Range<f64>| {
         median(samples.iter().filter(|(at, _)| range.contains(at)).map(|(_, time)| *time))
@@ -169,7 +171,7 @@ fn render(load: &Load, samples: &Samples, failures: &[String], (before, after): 
         load.running,
         samples.len(),
         load.seconds,
-        samples.len() as f64 / length,
+        float(samples.len()) / length,
         load.rate,
         failures.len(),
         (last / first - 1.0) * 100.0,
