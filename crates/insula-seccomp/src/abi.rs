@@ -15,7 +15,6 @@ const PRIVATE: u16 = 600;
 const ARM_PRIVATE: u32 = 0x000f_0000;
 
 /// The bit that x32 has in its numbers (`__X32_SYSCALL_BIT`).
-#[cfg(any(target_arch = "x86_64", test))]
 pub(crate) const X32_BIT: u32 = 0x4000_0000;
 
 /// One ABI. Source: linux/audit.h for `audit`.

@@ -89,11 +89,15 @@ fn compile(checkout: &Path, build: &Path, release: &Release) -> Result<PathBuf, 
     let home = std::env::var("CARGO_HOME")
         .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))
         .map_err(|_| "neither CARGO_HOME nor HOME is set")?;
-    let flags = [
+    let mut flags = vec![
         format!("--remap-path-prefix={}=/insula", checkout.display()),
         format!("--remap-path-prefix={}=/build", build.display()),
         format!("--remap-path-prefix={home}=/cargo"),
     ];
+    if ARCHITECTURE == "aarch64" {
+        // As in .cargo/config.toml, which the variable below replaces.
+        flags.push("-Ctarget-feature=-outline-atomics".into());
+    }
     let mut command = cargo(["build", "--release", "--locked", "--package", "insula", "--target-dir"]);
     command.arg(build).current_dir(checkout);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env_remove("CARGO_TARGET_DIR");
