@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One container from the outside: the life-cycle commands, with the test's state root.
 
-use crate::invocation::{Invocation, Output};
+use crate::invocation::{Background, Invocation, Output};
 use crate::lab::Lab;
 use crate::wait::eventually;
 use serde_json::Value;
@@ -39,6 +39,12 @@ impl<'lab> Container<'lab> {
     #[track_caller]
     pub fn finish(&self, launch: Invocation) -> Output {
         launch.arg(&self.id).run()
+    }
+
+    /// As [`finish`](Self::finish), but does not wait; the command is killed when the value is dropped.
+    #[track_caller]
+    pub fn finish_later(&self, launch: Invocation) -> Background {
+        launch.arg(&self.id).start()
     }
 
     /// `create`.

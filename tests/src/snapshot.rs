@@ -186,6 +186,8 @@ fn names_in(directory: &Path) -> BTreeSet<PathBuf> {
 /// `/run` is the test's own, so all of it counts; elsewhere only names like a runtime's.
 fn temporary(name: &str) -> BTreeSet<PathBuf> {
     let mut found = names_in(Path::new("/run"));
+    // What CRIU has found out of the kernel, kept for its next run.
+    found.remove(Path::new("/run/criu.kdat"));
     for directory in ["/tmp", "/var/tmp", "/dev/shm", "/var/run", "/"] {
         let suspicious = |path: &PathBuf| path.file_name().is_some_and(|file| file.to_string_lossy().contains(name));
         found.extend(names_in(Path::new(directory)).into_iter().filter(suspicious));

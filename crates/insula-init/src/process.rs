@@ -11,7 +11,7 @@ use insula_sys::credentials::{SECCOMP_NEW_LISTENER, install_filter, set_gid, set
 use insula_sys::memory::borrow;
 use insula_sys::process::{Cloned, PrctlOp, SchedAttr, clone, clone3, prctl};
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 /// The highest capability number that any kernel could have (two 32-bit words).
@@ -60,6 +60,24 @@ impl Init {
         let socket =
             socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).of(Call::Socket)?;
         insula_sys::network::loopback_up(socket.as_fd()).of(Call::Ioctl).on(b"SIOCSIFFLAGS lo")
+    }
+
+    /// [`insula_steps::Step::NullStreams`]: whatever the image has in its place is not waited for, and not used.
+    pub(crate) fn null_streams(&self, fds: u32) -> Outcome<()> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let Ok(null) = open_in(self.root(), c"/dev/null", flags, Mode::empty(), ResolveFlags::empty()) else {
+            return Ok(());
+        };
+        let stat = rustix::fs::fstat(&null).of(Call::Stat)?;
+        let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+        if !is_device || stat.st_rdev != rustix::fs::makedev(1, 3) {
+            return Ok(());
+        }
+        rustix::fs::fcntl_setfl(&null, OFlags::RDWR).of(Call::Open)?;
+        for fd in (0..3).filter(|fd| fds & 1 << fd != 0) {
+            insula_sys::memory::place(null.as_fd(), fd).of(Call::Dup)?;
+        }
+        Ok(())
     }
 
     /// [`insula_steps::Step::Keyring`]: a kernel without keyrings, or a full quota, is no reason not to start.

@@ -156,6 +156,7 @@ impl Init {
             }
             Step::Seccomp { flags, program } => self.seccomp(flags, program),
             Step::Cwd { path, make } => self.cwd(path, make != 0),
+            Step::NullStreams { fds } => self.null_streams(fds),
             Step::Home { uid } => {
                 self.home(uid);
                 Ok(())

@@ -341,6 +341,9 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
         process::all_cpus(&mut planner);
     }
     process::early(&mut planner);
+    if target.kinds & Kind::MOUNT.namespace().clone_flag != 0 {
+        rootfs::null_streams(&mut planner);
+    }
     process::plan_exec(&mut planner)?;
     Ok(planner.plan)
 }

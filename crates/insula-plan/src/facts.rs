@@ -28,6 +28,8 @@ pub struct Facts {
     pub selinux: bool,
     /// setgroups(2) is forbidden in the caller's user namespace, and so in every one below it.
     pub setgroups_denied: bool,
+    /// The standard streams that the process gets.
+    pub streams: Streams,
 }
 
 /// The maps of a user namespace that exists, as the caller sees them: inside, outside, count.
@@ -37,6 +39,15 @@ pub struct JoinedMaps {
     pub users: Vec<[u32; 3]>,
     /// Group ids.
     pub groups: Vec<[u32; 3]>,
+}
+
+/// Standard input, output and error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Streams {
+    /// Bit n: descriptor n is the host's /dev/null.
+    pub null: u32,
+    /// Inodes of the pipes among them; 0 for anything else.
+    pub pipes: [u64; 3],
 }
 
 /// What a namespace path led to.

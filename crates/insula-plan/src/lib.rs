@@ -23,9 +23,10 @@ mod text;
 mod trees;
 
 pub use compile::{EarlyMount, MountIds, Plan, Planned, Planner, Slot, TreeSource, compile, compile_exec};
-pub use facts::{CgroupView, ExecTarget, Facts, Hierarchy, JoinFact, JoinedMaps, Options};
+pub use facts::{CgroupView, ExecTarget, Facts, Hierarchy, JoinFact, JoinedMaps, Options, Streams};
 pub use field::Field;
-pub use mount::known_options;
+pub use mount::{Bind, binds, known_options};
 pub use namespaces::{Phase, Want};
 pub use process::{capability, capability_names};
+pub use rootfs::default_devices;
 pub use text::c_str;

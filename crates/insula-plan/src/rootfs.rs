@@ -30,6 +30,11 @@ const DEFAULT_DEVICES: &[(&str, u32, u32)] = &[
     ("/dev/tty", 5, 0),
 ];
 
+/// Paths of the device nodes that every container has.
+pub fn default_devices() -> impl Iterator<Item = &'static str> {
+    DEFAULT_DEVICES.iter().map(|(path, ..)| *path)
+}
+
 /// Links that every container has (runtime-spec, config-linux.md, "Dev symbolic links").
 const DEFAULT_LINKS: &[(&str, &str)] = &[
     ("/dev/fd", "/proc/self/fd"),
@@ -95,6 +100,7 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     }
     let leave = if planner.options.no_pivot { Step::MoveRoot {} } else { Step::Pivot {} };
     planner.step(PHASE, Field::At("/root/path"), leave);
+    null_streams(planner);
     if chosen && wanted != propagation::PRIVATE {
         planner.step(PHASE, field, Step::Propagate { propagation: wanted, recursive: 0 });
     }
@@ -210,6 +216,14 @@ fn terminal(planner: &mut Planner<'_>) {
         .map_or((0, 0), |size| (size.height.min(65535) as u32, size.width.min(65535) as u32));
     planner.plan.terminal = true;
     planner.step(PHASE, Field::At("/process/terminal"), Step::Terminal { rows, columns, console: 1 });
+}
+
+/// Of a process without a terminal, which would take the streams' place.
+pub(crate) fn null_streams(planner: &mut Planner<'_>) {
+    let fds = planner.facts.streams.null;
+    if fds != 0 && planner.spec.process.as_ref().is_some_and(|process| !process.terminal) {
+        planner.step(Phase::Process, Field::None, Step::NullStreams { fds });
+    }
 }
 
 fn paths(planner: &mut Planner<'_>) {

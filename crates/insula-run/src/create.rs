@@ -179,7 +179,7 @@ impl Underway<'_> {
             (Deed::Inhabited, _) => self.created.inhabited(),
             (Deed::Serve, _) => launch.until_ready(&mut self.host, self.log),
             (Deed::Prove, _) => {
-                self.namespaces = verify::namespaces(plan, self.facts, &launch.child, launch.directory.as_fd())?;
+                self.namespaces = verify::namespaces(plan, self.facts, &launch.child, launch.directory.as_fd(), false)?;
                 Ok(())
             }
             (Deed::Record, _) => {
@@ -226,6 +226,8 @@ impl Underway<'_> {
             expect: Some(Expectation::of(self.host.plan, spec)),
             boot: if self.home.outlives_boot() { this_boot() } else { None },
             annotations: self.host.subject.annotations.clone(),
+            pipes: if self.host.plan.terminal { [0; 3] } else { self.facts.streams.pipes },
+            restored: false,
         }
     }
 
@@ -316,17 +318,17 @@ fn is_rootless(facts: &Facts) -> bool {
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// Absolute path of the root file system.
-fn rootfs(spec: &Spec<'_>, bundle: &str) -> String {
+pub(crate) fn rootfs(spec: &Spec<'_>, bundle: &str) -> String {
     let path = spec.root.as_ref().map_or("", |root| root.path.as_str());
     if path.starts_with('/') { String::from(path) } else { format!("{bundle}/{path}") }
 }
 
-fn annotations(spec: &Spec<'_>) -> BTreeMap<String, String> {
+pub(crate) fn annotations(spec: &Spec<'_>) -> BTreeMap<String, String> {
     spec.annotations.iter().map(|(key, value)| (String::from(key.as_str()), String::from(value.as_str()))).collect()
 }
 
 /// A terminal needs somebody to serve it, and a console socket needs a terminal (runc's words).
-fn check_terminal(spec: &Spec<'_>, request: &Request<'_>) -> Result<()> {
+pub(crate) fn check_terminal(spec: &Spec<'_>, request: &Request<'_>) -> Result<()> {
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     match (terminal, request.console_socket, request.serve_terminal) {
         (true, None, false) => {

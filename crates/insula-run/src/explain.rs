@@ -143,6 +143,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Early { fstype, .. } => {
             format!("mount {}, attached nowhere, before the user namespace is entered", text(fstype)).into()
         }
+        Step::NullStreams { .. } => "give the process the container's /dev/null".into(),
         Step::DropGroups {} => "give up supplementary groups".into(),
         Step::Procfs { .. } => "use a procfs for kernel parameters".into(),
         Step::Undumpable {} => "hide from other processes".into(),

@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use insula_cgroup::{Group, Layout};
 use insula_error::{Error, Result};
 use insula_ns::{Identity, Kind, PerKind};
-use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact, JoinedMaps};
+use insula_plan::{CgroupView, Facts, Hierarchy, JoinFact, JoinedMaps, Streams};
 use insula_spec::Spec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, FileType};
 use rustix::io::fcntl_dupfd_cloexec;
 
 /// The namespaces that the document joins, open.
@@ -156,8 +156,29 @@ pub(crate) fn facts(spec: &Spec<'_>, bundle: &str) -> Facts {
             && on("/sys/module/apparmor/parameters/enabled", "Y"),
         selinux: asks(process.and_then(|p| p.selinux_label.as_ref()))
             && crate::file::open_dir(CWD, "/sys/fs/selinux/policy_capabilities").is_ok(),
+        streams: streams(),
         ..Facts::default()
     }
+}
+
+const PIPEFS_MAGIC: i64 = 0x5049_5045;
+
+/// What this command's standard streams are, which the process gets.
+pub(crate) fn streams() -> Streams {
+    let mut streams = Streams::default();
+    for (number, pipe) in streams.pipes.iter_mut().enumerate() {
+        let fd = insula_sys::memory::borrow(number as i32);
+        let Ok(stat) = rustix::fs::fstat(fd) else { continue };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::CharacterDevice if stat.st_rdev == rustix::fs::makedev(1, 3) => streams.null |= 1 << number,
+            // One with a name is a file like others.
+            FileType::Fifo if rustix::fs::fstatfs(fd).is_ok_and(|fs| fs.f_type as i64 == PIPEFS_MAGIC) => {
+                *pipe = stat.st_ino;
+            }
+            _ => {}
+        }
+    }
+    streams
 }
 
 fn uptime() -> u64 {

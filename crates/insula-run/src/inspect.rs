@@ -25,6 +25,8 @@ pub struct Inspection {
     pub status: &'static str,
     /// Its first process.
     pub pid: i32,
+    /// It was continued from a checkpoint.
+    pub restored: bool,
     /// One entry a kind, in the order of `insula_ns::Kind::all`.
     pub namespaces: Vec<Entry>,
     /// Lines of the user map, as the caller sees it: inside, outside, count.
@@ -91,6 +93,7 @@ pub fn inspect(record: &Record, init: &Handle, status: &'static str, survey: &Su
         id: record.id.clone(),
         status,
         pid: init.pid,
+        restored: record.restored,
         namespaces: Vec::with_capacity(8),
         uid_map: map("uid_map")?,
         gid_map: map("gid_map")?,

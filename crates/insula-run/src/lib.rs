@@ -12,6 +12,7 @@
 extern crate alloc;
 
 pub mod audit;
+pub mod checkpoint;
 mod confine;
 pub mod create;
 mod deeds;

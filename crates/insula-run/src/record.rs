@@ -108,6 +108,17 @@ pub struct Record {
     /// The document's annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Inodes of the pipes that its first process got as standard streams, 0 for what is none: `restore` puts the
+    /// restorer's own in their place.
+    #[serde(default, skip_serializing_if = "no_pipes")]
+    pub pipes: [u64; 3],
+    /// It was continued from a checkpoint.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restored: bool,
+}
+
+fn no_pipes(pipes: &[u64; 3]) -> bool {
+    pipes.iter().all(|pipe| *pipe == 0)
 }
 
 impl Record {

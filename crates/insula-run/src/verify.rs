@@ -12,19 +12,31 @@ use insula_ns::{Identity, Kind, PerKind, identity};
 use insula_plan::{Facts, Plan, Want};
 use rustix::fd::{AsFd, BorrowedFd};
 
-/// Compares the namespaces of the process whose /proc directory is `process` with what `plan` wants of each.
+/// Compares the namespaces of the process whose /proc directory is `process` with what `plan` wants of each. One that CRIU
+/// has `restored` is always in a time namespace of its own, in which the clocks go on where they were.
 ///
 /// # Errors
 /// `NotIsolated` naming the kind, what was wanted and what is there.
-pub(crate) fn namespaces(plan: &Plan, facts: &Facts, init: &Handle, process: BorrowedFd<'_>) -> Result<Vec<Held>> {
+pub(crate) fn namespaces(
+    plan: &Plan,
+    facts: &Facts,
+    init: &Handle,
+    process: BorrowedFd<'_>,
+    restored: bool,
+) -> Result<Vec<Held>> {
     let own = identity::all_of_self()?;
     let given = identity::all_at(process)?;
     let mut held = Vec::with_capacity(8);
     let mut known = true;
     for kind in Kind::all() {
-        if let Some(mut entry) = one(plan, facts, kind, &own, &given)? {
+        let elsewhere = || own[kind].is_some_and(|own| given[kind].is_some_and(|is| !is.same_object(&own)));
+        let want = match plan.wants[kind] {
+            Want::Inherit if restored && kind == Kind::TIME && elsewhere() => Want::New(0),
+            want => want,
+        };
+        if let Some(mut entry) = one(facts, kind, want, &own, &given)? {
             // KERNEL(6.18): before, only mount namespaces have ids, and asking for the others is in vain.
-            if plan.wants[kind].leaves() && (kind == Kind::MOUNT || known) {
+            if want.leaves() && (kind == Kind::MOUNT || known) {
                 entry.id = namespace_of(init, kind).ok().and_then(|fd| identity::id(fd.as_fd()));
                 known = entry.id.is_some();
             }
@@ -35,14 +47,14 @@ pub(crate) fn namespaces(plan: &Plan, facts: &Facts, init: &Handle, process: Bor
 }
 
 fn one(
-    plan: &Plan,
     facts: &Facts,
     kind: Kind,
+    want: Want,
     own: &PerKind<Option<Identity>>,
     given: &PerKind<Option<Identity>>,
 ) -> Result<Option<Held>> {
     let wrong = |is: &Identity, wanted: String| {
-        let field = match plan.wants[kind] {
+        let field = match want {
             Want::New(index) | Want::Join(index) | Want::Stay(index) => format!("/linux/namespaces/{index}"),
             Want::Inherit => String::from("/linux/namespaces"),
         };
@@ -50,7 +62,6 @@ fn one(
             .field(field)
             .reason(format!("the process is in {is}, and the plan wants {wanted}"))
     };
-    let want = plan.wants[kind];
     let (Some(is), Some(own)) = (&given[kind], &own[kind]) else {
         // A kernel without the kind: only inheriting it is true.
         return match want {

@@ -200,6 +200,9 @@ steps! {
     56 Procfs { fd: Fd }
     /// Gives all supplementary groups up, before a user namespace is entered that may forbid it.
     57 DropGroups {}
+    /// The container's own /dev/null takes the host's place behind the descriptors of the bit mask `fds`: what a process
+    /// holds open is then all of its own mounts, as a checkpoint demands. A node that is no /dev/null is passed over.
+    60 NullStreams { fds: u32 }
 }
 
 /// Flag of [`Step::Mount`]: `target` must be a directory of its own, not a link (for /proc and /sys).

@@ -5,6 +5,7 @@
 
 use crate::flag::{Example, Flag, Group, Positional, Rest};
 
+mod checkpoint;
 mod completion;
 mod create;
 mod delete;
@@ -21,6 +22,7 @@ mod ns;
 mod pause;
 mod plan;
 mod ps;
+mod restore;
 mod resume;
 mod run;
 mod shared;
@@ -48,6 +50,8 @@ pub static COMMANDS: &[&Command] = &[
     &pause::COMMAND,
     &resume::COMMAND,
     &update::COMMAND,
+    &checkpoint::COMMAND,
+    &restore::COMMAND,
     &list::COMMAND,
     &state::COMMAND,
     &ps::COMMAND,
@@ -229,10 +233,14 @@ mod tests {
         }
     }
 
-    /// The flags of runc 1.1 to 1.5, by command; a drop-in must accept every one. (Checkpoint and restore do not exist yet.)
+    /// The flags of runc 1.1 to 1.5, by command; a drop-in must accept every one.
     #[test]
     fn runc_flags_are_all_here() {
         let rows = [
+            (
+                "checkpoint",
+                "image-path work-path parent-path leave-running tcp-established tcp-skip-in-flight link-remap ext-unix-sk shell-job lazy-pages status-fd page-server file-locks pre-dump manage-cgroups-mode empty-ns auto-dedup",
+            ),
             ("create", "bundle b console-socket pidfd-socket pid-file no-pivot no-new-keyring preserve-fds"),
             ("delete", "force f"),
             ("events", "interval stats"),
@@ -245,6 +253,10 @@ mod tests {
             ("list", "format f quiet q"),
             ("pause", ""),
             ("ps", "format f"),
+            (
+                "restore",
+                "console-socket image-path work-path tcp-established ext-unix-sk shell-job file-locks manage-cgroups-mode bundle b detach d pid-file no-subreaper no-pivot empty-ns auto-dedup lazy-pages lsm-profile lsm-mount-context",
+            ),
             ("resume", ""),
             (
                 "run",

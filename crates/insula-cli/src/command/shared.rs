@@ -67,3 +67,18 @@ pub(super) const NAMESPACES: Group = Group {
 };
 
 const CHOICE: &str = "private|host|container:ID|ns:PATH";
+
+/// Flags of checkpoint and restore that go to CRIU unchanged.
+pub(super) const TCP_ESTABLISHED: Flag = Flag::switch("tcp-established", "keep open TCP connections");
+pub(super) const EXT_UNIX_SK: Flag =
+    Flag::switch("ext-unix-sk", "keep connections of unix sockets to outside processes");
+pub(super) const SHELL_JOB: Flag = Flag::switch("shell-job", "the container hangs on the caller's terminal");
+pub(super) const FILE_LOCKS: Flag = Flag::switch("file-locks", "keep file locks");
+pub(super) const LAZY_PAGES: Flag = Flag::switch("lazy-pages", "bring memory over on demand, through userfaultfd");
+pub(super) const AUTO_DEDUP: Flag =
+    Flag::switch("auto-dedup", "drop memory pages from older images once newer ones hold them");
+pub(super) const MANAGE_CGROUPS: Flag =
+    Flag::text("manage-cgroups-mode", "soft|full|strict|ignore", "what CRIU does with cgroups (soft unless given)");
+pub(super) const EMPTY_NS: Flag =
+    Flag::text("empty-ns", "TYPE", "recreate this namespace empty; only network is possible, and always done").repeat();
+pub(super) const WORK_PATH: Flag = Flag::path("work-path", "DIR", "where CRIU keeps its work files and logs");

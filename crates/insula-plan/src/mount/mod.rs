@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mounts`: each entry becomes one step; what it needs from the host is a slot.
 
+mod binds;
 mod cgroup;
 mod options;
 
+pub use binds::{Bind, binds};
 pub use options::known_options;
 
 use crate::compile::{MountIds, Planner, Slot, TreeSource};
@@ -15,7 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
-use insula_spec::{IdMapping, Mount};
+use insula_spec::{IdMapping, Mount, Spec};
 use insula_steps::{ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PLAIN_DIR, Step};
 use insula_sys::mount::{attr, propagation};
 use options::Parsed;
@@ -264,8 +266,12 @@ fn shown_by_earlier(planner: &Planner<'_>, field: Field, source: &str) -> Option
 
 /// `path` without the root file system's own path before it.
 fn below_root(planner: &Planner<'_>, path: &str) -> Option<String> {
-    let root = planner.spec.root.as_ref()?;
-    let root = clean(&host_path(&planner.facts.bundle, &root.path));
+    below_root_of(planner.spec, &planner.facts.bundle, path)
+}
+
+fn below_root_of(spec: &Spec<'_>, bundle: &str, path: &str) -> Option<String> {
+    let root = spec.root.as_ref()?;
+    let root = clean(&host_path(bundle, &root.path));
     match path.strip_prefix(root.as_str())? {
         "" => Some(String::from("/")),
         rest if rest.starts_with('/') => Some(String::from(rest)),
@@ -275,8 +281,12 @@ fn below_root(planner: &Planner<'_>, path: &str) -> Option<String> {
 
 /// A destination inside the root; engines may name it with the root's path before it (COMPAT(runc)).
 fn in_root(planner: &Planner<'_>, destination: &str) -> String {
+    in_root_of(planner.spec, &planner.facts.bundle, destination)
+}
+
+fn in_root_of(spec: &Spec<'_>, bundle: &str, destination: &str) -> String {
     let target = clean(destination);
-    below_root(planner, &target).unwrap_or(target)
+    below_root_of(spec, bundle, &target).unwrap_or(target)
 }
 
 /// A bind mount of what the container has by then, from and to a place inside.

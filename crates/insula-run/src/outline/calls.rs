@@ -120,6 +120,7 @@ fn plain(step: &Step<'_>) -> &'static [&'static str] {
         Step::Keyring { .. } => &["keyctl"],
         Step::Bounding { .. } => &["prctl(PR_CAPBSET_DROP)"],
         Step::Capabilities { .. } => &["capset", "prctl(PR_CAP_AMBIENT)"],
+        Step::NullStreams { .. } => &["openat2(/dev/null)", "dup3"],
         Step::DropGroups {} => &["setgroups"],
         Step::Umask { .. } => &["umask"],
         Step::NoNewPrivs {} => &["prctl(PR_SET_NO_NEW_PRIVS)"],

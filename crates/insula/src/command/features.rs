@@ -48,7 +48,11 @@ fn document() -> Value {
             "mountExtensions": { "idmap": { "enabled": true } },
             "netDevices": { "enabled": true },
         },
-        "annotations": { "io.insula.version": crate::VERSION },
+        "annotations": {
+            "io.insula.version": crate::VERSION,
+            // COMPAT(runc): engines look for this name.
+            "org.opencontainers.runc.checkpoint.enabled": "true",
+        },
         "potentiallyUnsafeConfigAnnotations": [],
     })
 }

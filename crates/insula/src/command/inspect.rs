@@ -62,5 +62,6 @@ fn text(inspection: &Inspection) -> String {
         ]);
     }
     let Inspection { id, status, pid, .. } = inspection;
-    format!("container {id}, {status}, process {pid}\n\n{}", table.render(Layout::Own { bold }))
+    let restored = if inspection.restored { ", restored from a checkpoint" } else { "" };
+    format!("container {id}, {status}, process {pid}{restored}\n\n{}", table.render(Layout::Own { bold }))
 }

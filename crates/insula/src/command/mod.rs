@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One file a command.
 
+mod checkpoint;
 mod completion;
 mod create;
 mod delete;
@@ -54,6 +55,8 @@ pub(crate) static COMMANDS: &[(&str, Perform)] = &[
     ("pause", pause::perform),
     ("resume", pause::perform_resume),
     ("update", update::perform),
+    ("checkpoint", checkpoint::perform),
+    ("restore", checkpoint::perform_restore),
     ("completion", completion::perform),
     ("help", help_for),
 ];
