@@ -70,6 +70,7 @@ pub fn restore(
     file::write_new(home.fd(), CONFIG, config, 0o600)
         .map_err(|e| Error::kernel(e.raw_os_error(), "keep the document").object(home.path.clone()))?;
     making.cgroup = Some(group.create()?);
+    making.cgroup()?.approach()?;
     let (home, created) = (making.home()?, making.cgroup()?);
     let none = Resources::default();
     created.apply(spec.linux.resources.as_ref().unwrap_or(&none), &devices)?;
@@ -203,6 +204,7 @@ pub fn restore(
                     init: Identity::of(init.pid, init.pidfd.as_fd())?,
                     namespaces,
                     cgroup: created.record(),
+                    unit: created.unit_record(),
                     rootless,
                     hooks: !(spec.hooks.poststart.is_empty() && spec.hooks.poststop.is_empty()),
                     startable: true,
