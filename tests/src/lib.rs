@@ -21,6 +21,7 @@ mod bundle;
 pub mod cgroups;
 mod container;
 mod donor;
+mod hostile;
 mod identities;
 #[cfg(target_arch = "x86_64")]
 pub mod injector;
@@ -36,6 +37,7 @@ mod wait;
 pub use bundle::{Bundle, parse_json, populate_rootfs};
 pub use container::Container;
 pub use donor::Donor;
+pub use hostile::{hostile, long};
 pub use identities::{Identities, Identity, KINDS, identities, own_identities, owner_at};
 pub use invocation::{Background, Invocation, Output};
 pub use lab::Lab;

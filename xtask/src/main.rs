@@ -15,6 +15,7 @@ mod shell;
 mod soak;
 mod test;
 mod vm;
+mod weak;
 
 /// A task: its name, what follows it, what it does, and the function.
 type Task = (&'static str, &'static str, &'static str, fn(&[String]) -> Outcome);
@@ -25,9 +26,14 @@ type Outcome = Result<ExitCode, String>;
 const TASKS: &[Task] = &[
     ("demo", "", "show what insula does, on this machine", demo::run),
     ("setup", "", "install what tests and benchmarks need (packages.apt)", setup::run),
-    ("test", "[NAME...] [-- FILTER...]", "set up, build and run all tests, or those of the named groups", test::run),
     ("vm-test", "[LANE] [NAME...] [-- FILTER...]", "run tests inside a virtual machine", vm::test),
     ("vm-run", "[LANE] SCRIPT [FILE...]", "run a script of yours inside it", vm::run),
+    (
+        "test",
+        "[--weak | NAME...] [-- FILTER...]",
+        "set up, build and run all tests, or those of the named groups",
+        test::run,
+    ),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
     ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
     ("fuzz", "[TARGET...] [--seconds N]", "feed random input to what parses (nightly Rust, cargo-fuzz)", fuzz::run),

@@ -15,8 +15,11 @@ pub(crate) const PROGRAMS: [&str; 3] = ["insula", "insula-init", "insula-start"]
 const UNIT: &str = "unit";
 
 /// `cargo xtask test [NAME...] [-- FILTER...]`: everything, or the unit tests (`unit`) and the named files of
-/// tests/tests. What follows `--` goes to the test programs.
+/// tests/tests. What follows `--` goes to the test programs. `--weak` alone: shows that the tests of attacks bite.
 pub(crate) fn run(args: &[String]) -> Outcome {
+    if args.first().is_some_and(|arg| arg == "--weak") {
+        return crate::weak::run();
+    }
     let split = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
     let (groups, filter) = (&args[..split], args.get(split + 1..).unwrap_or_default());
     let known = groups_of(&root().join("tests/tests"))?;

@@ -147,6 +147,11 @@ impl Init {
                 insula_sys::credentials::capset(insula_sys::credentials::Capabilities { effective, ..sets })
                     .of(Call::Capset)
             }
+            Step::Lower { keep } => {
+                let permitted = insula_sys::credentials::capget().of(Call::Capset)?.permitted & keep;
+                let sets = insula_sys::credentials::Capabilities { effective: permitted, permitted, inheritable: 0 };
+                insula_sys::credentials::capset(sets).of(Call::Capset)
+            }
             Step::Umask { mask } => {
                 rustix::process::umask(Mode::from_raw_mode(mask));
                 Ok(())

@@ -12,6 +12,7 @@ use insula_error::{Error, Result};
 use insula_ns::{Kind, PerKind};
 use insula_spec::{Process, Spec};
 use insula_steps::{Fd, Step};
+use insula_sys::weak::{self, Weakness};
 
 /// A tree of mounts that the host side copies before init exists (open_tree(2)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -345,6 +346,9 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
         rootfs::null_streams(&mut planner);
     }
     process::plan_exec(&mut planner)?;
+    if target.fork && !target.user && facts.euid == 0 && !weak::is(Weakness::FullRights) {
+        process::lower_before_fork(&mut planner)?;
+    }
     Ok(planner.plan)
 }
 

@@ -12,13 +12,12 @@ use insula_error::{Error, Result};
 use insula_ns::{Kind, PerKind};
 use insula_spec::{Spec, sysctl_path};
 use insula_steps::Step;
-use insula_sys::weak::{self, Weakness};
 
 const FIELD: &str = "/linux/sysctl";
 
 /// Refuses parameters of the host, or of a namespace that is not the container's own.
 pub(crate) fn check(spec: &Spec<'_>, wants: &PerKind<Want>, facts: &Facts) -> Result<()> {
-    for (key, _) in spec.linux.sysctl.iter().filter(|_| !weak::is(Weakness::AnySysctl)) {
+    for (key, _) in &spec.linux.sysctl {
         let refuse = |reason: String, advice: String| {
             Err(Error::invalid(pointer(key), format!("set the kernel parameter {key}"), reason).advice(advice))
         };

@@ -145,6 +145,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         }
         Step::NullStreams { .. } => "give the process the container's /dev/null".into(),
         Step::DropGroups {} => "give up supplementary groups".into(),
+        Step::Lower { .. } => "give up capabilities".into(),
         Step::Procfs { .. } => "use a procfs for kernel parameters".into(),
         Step::Undumpable {} => "hide from other processes".into(),
         Step::Affinity { .. } => "set the CPU affinity".into(),

@@ -10,6 +10,7 @@ use crate::handle::Handle;
 use crate::image::Image;
 use crate::maps;
 use crate::prepare::Filled;
+use crate::spawn::now;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,6 +20,7 @@ use insula_plan::Plan;
 use insula_steps::message::{Call, GO, HEAD, MAX, Part, Tag};
 use insula_steps::{Fd, encode};
 use insula_sys::process::{Cloned, clone3, set_signal_mask};
+use insula_sys::weak::{self, Weakness};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags, IoSliceMut, fcntl_setfd};
@@ -49,6 +51,17 @@ pub(crate) trait Host {
     fn waits(&mut self, _child: &Handle) -> Result<()> {
         Ok(())
     }
+}
+
+/// How long the seccomp agent may take to answer for calls of init's own.
+const ANSWER_MS: i64 = 10_000;
+
+/// The filter sends a call to the agent that init has to make still.
+fn silent_agent() -> Error {
+    Error::new(Kind::State, "finish under the seccomp filter")
+        .field("/linux/seccomp/syscalls")
+        .reason("init waits for the agent to answer for a system call of its own, and it does not")
+        .advice("have the agent answer, or leave read, close, sendmsg, prctl and capset out of SCMP_ACT_NOTIFY")
 }
 
 /// How long the child may be silent before it is looked after.
@@ -173,11 +186,15 @@ impl<'p> Launch<'p> {
     }
 
     fn serve(&mut self, host: &mut dyn Host, log: &dyn Log, until_ready: bool) -> Result<()> {
+        let mut answer_by = None;
         loop {
             if until_ready {
                 // Later ones are the program's.
                 while !self.heard()? {
                     host.waits(&self.child)?;
+                    if answer_by.is_some_and(|time| time < now()) && !weak::is(Weakness::NoDeadline) {
+                        return Err(silent_agent());
+                    }
                 }
             }
             let Some((message, fd)) = self.receive()? else {
@@ -210,6 +227,7 @@ impl<'p> Launch<'p> {
                         .map_err(|e| failed(e, "pidfd_getfd"))?;
                     host.listener(listener, &self.child)?;
                     self.go()?;
+                    answer_by = Some(now() + ANSWER_MS);
                 }
             }
         }

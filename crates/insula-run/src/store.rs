@@ -4,6 +4,7 @@
 
 use crate::file;
 use crate::record::Record;
+use crate::spawn::now;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -186,7 +187,7 @@ pub fn unsealed(text: &str) -> Option<Vec<String>> {
 }
 
 /// How long a command waits for another one on the same container.
-const PATIENCE_MS: u32 = 10_000;
+const PATIENCE_MS: i64 = 10_000;
 
 impl Home {
     /// The directory's descriptor.
@@ -200,12 +201,11 @@ impl Home {
     /// `State` if another command holds the lock for too long, or the container is gone.
     pub fn lock(&self) -> Result<()> {
         let attempted = "lock the container";
-        let mut waited = 0;
+        let mut until = None;
         loop {
             match insula_sys::process::flock(self.fd(), false) {
                 Ok(()) => break,
-                Err(Errno::AGAIN) if waited < PATIENCE_MS => {
-                    waited += 2;
+                Err(Errno::AGAIN) if now() < *until.get_or_insert_with(|| now() + PATIENCE_MS) => {
                     let _ = nanosleep(&Timespec { tv_sec: 0, tv_nsec: 2_000_000 });
                 }
                 Err(Errno::AGAIN) => {

@@ -203,6 +203,8 @@ steps! {
     /// The container's own /dev/null takes the host's place behind the descriptors of the bit mask `fds`: what a process
     /// holds open is then all of its own mounts, as a checkpoint demands. A node that is no /dev/null is passed over.
     60 NullStreams { fds: u32 }
+    /// Gives every capability up that is not in `keep`; the bounding set stays.
+    58 Lower { keep: u64 }
 }
 
 /// Flag of [`Step::Mount`]: `target` must be a directory of its own, not a link (for /proc and /sys).

@@ -18,6 +18,8 @@ macro_rules! weaknesses {
 weaknesses! {
     /// Processes that enter, or wait for their start, can be looked into.
     Dumpable = "dumpable",
+    /// Whoever `exec` brings in has all rights of the runtime until its program starts.
+    FullRights = "full-rights",
     /// Init is executed from a plain file of the host, /run/insula-weak-init.
     PlainInit = "plain-init",
     /// Init gets the caller's environment.
@@ -34,8 +36,6 @@ weaknesses! {
     OverProc = "over-proc",
     /// Kernel parameters are written to the procfs at /proc.
     ProcByName = "proc-by-name",
-    /// Kernel parameters of the host may be set.
-    AnySysctl = "any-sysctl",
     /// A process is taken for another that had its number.
     ByNumber = "by-number",
     /// Namespace paths are opened before it is known what they are.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Capabilities by name (capabilities(7)).
 
+use crate::compile::Planned;
+use crate::namespaces::Phase;
 use insula_spec::{Process, Str};
+use insula_steps::Step;
 
 /// In the kernel's order: the position is the number.
 static NAMES: &[&str] = &[
@@ -80,6 +83,25 @@ pub(super) fn sets(process: &Process<'_>) -> Sets {
         permitted: bits(&given.permitted),
         inheritable: bits(&given.inheritable),
         ambient: bits(&given.ambient),
+    }
+}
+
+/// What a step needs that the program may not have.
+pub(super) fn needed(planned: &Planned, process: &Process<'_>) -> u64 {
+    let bits = |names: &[&str]| names.iter().filter_map(|name| capability(name)).fold(0, |set, n| set | 1_u64 << n);
+    match planned.step {
+        Step::User { uid: 0, .. } => bits(&["CAP_SETGID", "CAP_SETUID"]),
+        Step::User { .. } => bits(&["CAP_SETGID", "CAP_SETUID", "CAP_CHOWN"]),
+        Step::Limit { .. } => bits(&["CAP_SYS_RESOURCE"]),
+        Step::Scheduler { .. } | Step::IoPriority { .. } => bits(&["CAP_SYS_NICE", "CAP_SYS_ADMIN"]),
+        Step::MemoryPolicy { .. } => bits(&["CAP_SYS_NICE"]),
+        // One with a listener is installed before no_new_privs is set.
+        Step::Seccomp { .. } if !process.no_new_privileges || planned.phase == Phase::Process => {
+            bits(&["CAP_SYS_ADMIN"])
+        }
+        // Opened with the rights that root has over whatever the container made of its devpts.
+        Step::Terminal { .. } => bits(&["CAP_DAC_OVERRIDE"]),
+        _ => 0,
     }
 }
 

@@ -10,7 +10,7 @@ mod scheduling;
 
 pub use capabilities::{capability, names as capability_names};
 
-use crate::compile::{Planner, Slot, process_of};
+use crate::compile::{Planned, Planner, Slot, process_of};
 use crate::field::Field;
 use crate::namespaces::{Phase, Want};
 use crate::text;
@@ -45,6 +45,36 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
         return Ok(());
     }
     common(planner)
+}
+
+/// A process that `exec` adds can be seen by the container's as soon as it is in their pid namespace, and one that has
+/// CAP_SYS_PTRACE can make it do anything: it gets there with no more rights than it needs to become the program.
+/// What needs more is done before.
+pub(crate) fn lower_before_fork(planner: &mut Planner<'_>) -> Result<()> {
+    let process = process_of(planner.spec)?;
+    let sets = capabilities::sets(process);
+    let steps = &mut planner.plan.steps;
+    let Some(fork) = steps.iter().position(|planned| matches!(planned.step, Step::Fork { .. })) else { return Ok(()) };
+    // Nobody but root may give birth in the cgroup.
+    let user_first = process.user.uid == 0;
+    let (earlier, later) = steps.split_off(fork).into_iter().partition(|planned| match planned.step {
+        Step::Umask { mask: 0 } | Step::Bounding { .. } | Step::Home { .. } | Step::Label { .. } => true,
+        Step::Cwd { make: 1, .. } => true,
+        Step::User { .. } | Step::Regain { .. } | Step::Cwd { .. } | Step::Find { .. } | Step::Umask { .. } => {
+            user_first
+        }
+        _ => false,
+    });
+    let later: Vec<Planned> = later;
+    let needed = later.iter().fold(0, |needed, planned| needed | capabilities::needed(planned, process));
+    let rights = sets.permitted | sets.inheritable | needed;
+    let lower = Step::Lower { keep: rights };
+    let field = Field::At("/process/capabilities");
+    let earlier: Vec<Planned> = earlier;
+    steps.extend(earlier.into_iter().map(|planned| Planned { phase: Phase::Stage, ..planned }));
+    steps.push(Planned { step: lower, phase: Phase::Stage, field });
+    steps.extend(later);
+    Ok(())
 }
 
 /// All CPUs that the cgroup allows: what the caller was pinned to is not the container's.

@@ -122,6 +122,7 @@ fn plain(step: &Step<'_>) -> &'static [&'static str] {
         Step::Capabilities { .. } => &["capset", "prctl(PR_CAP_AMBIENT)"],
         Step::NullStreams { .. } => &["openat2(/dev/null)", "dup3"],
         Step::DropGroups {} => &["setgroups"],
+        Step::Lower { .. } => &["capget", "capset"],
         Step::Umask { .. } => &["umask"],
         Step::NoNewPrivs {} => &["prctl(PR_SET_NO_NEW_PRIVS)"],
         Step::Undumpable {} => &["prctl(PR_SET_DUMPABLE)"],
