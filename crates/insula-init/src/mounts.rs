@@ -246,7 +246,7 @@ impl Init {
     }
 
     /// [`insula_steps::Step::Mask`]: looks first, because a refused bind costs an RCU grace period.
-    pub(crate) fn mask(&mut self, path: &CStr, null: u32) -> Outcome<()> {
+    pub(crate) fn mask(&mut self, path: &CStr, null: u32, more: Strings<'_>) -> Outcome<()> {
         let target = match self.resolve(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             done => done.of(Call::Openat2).on(path.to_bytes())?,
@@ -256,7 +256,11 @@ impl Init {
         let cover = match first {
             Some(covered) => clone_tree(covered.as_fd(), false).on(path.to_bytes())?,
             None if dir => {
-                let options = Strings::packed(2, b"nr_blocks=1\0nr_inodes=1\0");
+                let mut options = Vec::from(&b"nr_blocks=1\0nr_inodes=1\0"[..]);
+                for option in more.iter() {
+                    options.extend_from_slice(option.to_bytes_with_nul());
+                }
+                let options = Strings::packed(2 + more.iter().count() as u32, &options);
                 new_mount(c"tmpfs", options, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?
             }
             None if weak::is(Weakness::MaskByName) => {
@@ -270,6 +274,17 @@ impl Init {
             *(if dir { &mut self.mask_dir } else { &mut self.mask_file }) = Some(cover);
         }
         Ok(())
+    }
+
+    /// [`insula_steps::Step::FileLabel`]
+    pub(crate) fn label_file(&self, target: &CStr, label: &[u8]) -> Outcome<()> {
+        let open = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = open_in(self.root(), target, open, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+            .of(Call::Openat2)
+            .on(target.to_bytes())?;
+        rustix::fs::fsetxattr(&dir, c"security.selinux", label, rustix::fs::XattrFlags::empty())
+            .of(Call::Setxattr)
+            .on(label)
     }
 
     /// [`insula_steps::Step::ReadOnly`]

@@ -117,7 +117,8 @@ impl Init {
                 self.device(&Node { path, mode, device: (major, minor), owner: (uid, gid), bind })
             }
             Step::Link { path, to } => self.link(path, to),
-            Step::Mask { path, null } => self.mask(path, null.0),
+            Step::Mask { path, null, options } => self.mask(path, null.0, options),
+            Step::FileLabel { target, label } => self.label_file(target, label),
             Step::ReadOnly { path } => self.read_only(path),
             Step::Pivot {} => self.pivot(),
             Step::MoveRoot {} => self.move_root(),

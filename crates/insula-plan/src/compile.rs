@@ -4,7 +4,7 @@
 use crate::facts::{ExecTarget, Facts, Options};
 use crate::field::Field;
 use crate::namespaces::{self, Phase, Want};
-use crate::{process, rootfs, sysctl, text, trees};
+use crate::{label, process, rootfs, sysctl, text, trees};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -254,6 +254,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
     namespaces::check_new(spec, &wants, facts.uptime)?;
     namespaces::check_names(spec)?;
     sysctl::check(spec, &wants, facts)?;
+    label::check(spec, facts)?;
     rootless(facts, &wants)?;
     let mut planner = Planner {
         spec,
@@ -363,15 +364,6 @@ fn refuse_unknown_parts(spec: &Spec<'_>) -> Result<()> {
     ] {
         if present {
             return Err(Error::unsupported(pointer, "run the document", "this part is for another platform"));
-        }
-    }
-    let linux = &spec.linux;
-    for (present, pointer) in [
-        (linux.intel_rdt.is_some(), "/linux/intelRdt"),
-        (linux.mount_label.as_ref().is_some_and(|label| !label.is_empty()), "/linux/mountLabel"),
-    ] {
-        if present {
-            return Err(Error::unsupported(pointer, "run the document", "insula does not do this yet"));
         }
     }
     Ok(())

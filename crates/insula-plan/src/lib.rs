@@ -14,6 +14,7 @@ extern crate alloc;
 mod compile;
 mod facts;
 mod field;
+mod label;
 mod mount;
 mod namespaces;
 mod process;

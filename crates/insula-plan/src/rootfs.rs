@@ -3,9 +3,9 @@
 
 use crate::compile::{Planner, Slot, TreeSource};
 use crate::field::Field;
-use crate::mount;
 use crate::namespaces::Phase;
 use crate::text;
+use crate::{label, mount};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use insula_error::{Error, Result};
 use insula_ns::Kind;
 use insula_spec::Device;
 use insula_steps::message::Part;
-use insula_steps::{Fd, Step};
+use insula_steps::{Fd, Step, Strings};
 use insula_sys::mount::{attr, propagation};
 
 use crate::namespaces::Want;
@@ -243,11 +243,12 @@ fn paths(planner: &mut Planner<'_>) {
         ..TreeSource::default()
     };
     let null = planner.slot_for(Slot::Tree(tree), Field::At("/linux/maskedPaths"));
+    let options = label::option(planner, "tmpfs").map_or(Strings::EMPTY, |label| text::strings([label.as_str()]));
     for (index, path) in spec.linux.masked_paths.iter().enumerate() {
         if spec.linux.masked_paths[..index].contains(path) {
             continue;
         }
-        let step = Step::Mask { path: text::c_str(&mount::clean(path)), null };
+        let step = Step::Mask { path: text::c_str(&mount::clean(path)), null, options };
         planner.step(PHASE, Field::Entry("/linux/maskedPaths", index), step);
     }
 }

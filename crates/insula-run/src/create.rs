@@ -9,9 +9,11 @@ use crate::handle::{Handle, Identity};
 use crate::hooks::Subject;
 use crate::launch::{Host, Launch, Log};
 use crate::maps;
+use crate::notify::Notify;
 use crate::preparation::{Making, Preparation, gone};
 use crate::prepare::Filled;
 use crate::record::{Held, Record, Status, this_boot};
+use crate::resctrl::Class;
 use crate::share::Pinned;
 use crate::spawn::Place;
 use crate::store::{Home, Root};
@@ -51,6 +53,8 @@ pub struct Request<'a> {
     pub systemd: bool,
     /// Namespaces that are open already, instead of by the document's path.
     pub pinned: Pinned,
+    /// `NOTIFY_SOCKET`, for whose sake the document was extended.
+    pub notify: Option<&'a str>,
     /// When it is created: RFC 3339.
     pub created: String,
 }
@@ -68,6 +72,8 @@ pub struct Container {
     pub signals: OwnedFd,
     /// Its terminal, if this command serves it.
     pub console: Option<OwnedFd>,
+    /// Where its program says that it is ready.
+    pub notify: Option<Notify>,
 }
 
 /// Makes the container of `spec`, whose text is `config`. With `options.run` its program runs already when this
@@ -83,9 +89,12 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         _ => e,
     })?;
     tell_filter(&drafted.plan, log);
+    for text in spec.linux.resources.iter().flat_map(passed_over) {
+        log.warn(&text);
+    }
     // From here on something exists that a signal must not leave behind.
     let signals = foreground::take_signals()?;
-    let Draft { joins, hierarchies, facts, group, devices, plan, rootless } = drafted;
+    let Draft { joins, hierarchies, facts, group, devices, plan, rootless, class } = drafted;
     let mut preparation = Preparation {
         spec,
         config,
@@ -98,14 +107,16 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         group: Some(group),
         devices,
         plan,
-        making: Making { home: None, cgroup: None },
+        making: Making { home: None, cgroup: None, class: false },
+        class,
+        notify: None,
         fifo: None,
         filled: None,
     };
     for deed in deeds::before(spec, request) {
         preparation.perform(root, deed)?;
     }
-    let Preparation { plan, facts, making, filled, .. } = preparation;
+    let Preparation { plan, facts, making, filled, class, notify, .. } = preparation;
     let (home, created) = (making.home()?, making.cgroup()?);
     let annotations = annotations(spec);
     let subject = Subject {
@@ -121,6 +132,7 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     let mut making_of = Underway {
         home,
         created,
+        class,
         facts: &facts,
         host,
         log,
@@ -140,13 +152,14 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     let console = host.console.take();
     let (child, signals) = launch.into_parts();
     let home = making.done()?;
-    Ok(Container { home, record, child, signals, console })
+    Ok(Container { home, record, child, signals, console, notify })
 }
 
 /// What there is from the first process on.
 struct Underway<'a> {
     home: &'a Home,
     created: &'a Created,
+    class: Option<Class>,
     facts: &'a Facts,
     host: CreateHost<'a>,
     log: &'a dyn Log,
@@ -177,7 +190,14 @@ impl Underway<'_> {
                 launch.go()
             }
             (Deed::Inhabited, _) => self.created.inhabited(),
-            (Deed::Serve, _) => launch.until_ready(&mut self.host, self.log),
+            (Deed::Serve, _) => {
+                let served = launch.until_ready(&mut self.host, self.log);
+                let memory = spec.linux.resources.as_ref().and_then(|resources| resources.memory.as_ref());
+                let limited =
+                    launch.killed && memory.is_some_and(|memory| memory.limit.is_some_and(|limit| limit >= 0));
+                served.map_err(|e| if limited { e.field("/linux/resources/memory/limit") } else { e })
+            }
+            (Deed::EnterClass, _) => self.class.as_ref().map_or(Ok(()), |class| class.enter(launch.child.pid)),
             (Deed::Prove, _) => {
                 self.namespaces = verify::namespaces(plan, self.facts, &launch.child, launch.directory.as_fd(), false)?;
                 Ok(())
@@ -223,6 +243,7 @@ impl Underway<'_> {
                 && spec.hooks.poststart.is_empty()
                 && spec.hooks.poststop.is_empty()),
             startable: spec.process.is_some(),
+            resctrl: self.class.is_some(),
             expect: Some(Expectation::of(self.host.plan, spec)),
             boot: if self.home.outlives_boot() { this_boot() } else { None },
             annotations: self.host.subject.annotations.clone(),
@@ -258,6 +279,7 @@ pub(crate) struct Draft {
     pub(crate) devices: DeviceRules,
     pub(crate) plan: Plan,
     pub(crate) rootless: bool,
+    pub(crate) class: Option<Class>,
 }
 
 /// Looks at the host and compiles the plan. Changes nothing. With `as_root` it plans what root would do.
@@ -286,7 +308,8 @@ pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Re
     let files = legacy + usize::from(late && unified);
     facts.cgroup = gather::cgroup_view(&hierarchies, &group, files, unified && !late);
     let plan = compile(spec, &facts, &request.options)?;
-    Ok(Draft { joins, hierarchies, facts, group, devices, plan, rootless })
+    let class = spec.linux.intel_rdt.as_ref().map(|rdt| Class::of(rdt, request.id)).transpose()?;
+    Ok(Draft { joins, hierarchies, facts, group, devices, plan, rootless, class })
 }
 
 /// Whether init is forked by an intermediate process that is in the container's user namespace by then. From in there
@@ -307,6 +330,28 @@ pub(crate) fn tell_filter(plan: &Plan, log: &dyn Log) {
             log.debug(&format!("seccomp filter flags: {flags}"));
         }
     }
+}
+
+/// Limits that no kernel has any more, and an access that is none (COMPAT(runc): which takes them, too).
+fn passed_over(resources: &Resources<'_>) -> Vec<String> {
+    let mut list = Vec::new();
+    for (index, rule) in resources.devices.iter().enumerate() {
+        if rule.access.as_ref().is_some_and(|access| access.contains('a')) {
+            list.push(format!("config.json: /linux/resources/devices/{index}/access: \"a\" is no access; ignored"));
+        }
+    }
+    if let Some(memory) = &resources.memory {
+        for (given, name) in [
+            (memory.kernel.is_some_and(|limit| limit != 0), "kernel"),
+            (memory.kernel_tcp.is_some_and(|limit| limit != 0), "kernelTCP"),
+            (memory.use_hierarchy.is_some(), "useHierarchy"),
+        ] {
+            if given {
+                list.push(format!("config.json: /linux/resources/memory/{name}: deprecated, without effect; ignored"));
+            }
+        }
+    }
+    list
 }
 
 /// An ordinary user, or root of a user namespace only: cgroups are then what somebody delegated, if anything.

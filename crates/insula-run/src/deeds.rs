@@ -17,12 +17,16 @@ pub(crate) enum Deed {
     Intend,
     /// Keeps the text of the document.
     KeepDocument,
+    /// Makes the socket at which the program says that it is ready.
+    NotifySocket,
     /// Makes the fifo that `start` writes to.
     Fifo,
     /// Makes the cgroups.
     Groups,
     /// Sets their limits, and those of access to devices.
     Limits,
+    /// Makes the class of service.
+    Class,
     /// Fills the plan's slots with descriptors.
     Fill,
     /// Makes the first process.
@@ -35,6 +39,8 @@ pub(crate) enum Deed {
     Maps,
     /// Serves init until it is ready.
     Serve,
+    /// Puts init into the class of service.
+    EnterClass,
     /// Compares the namespaces with the plan.
     Prove,
     /// Writes the record.
@@ -54,10 +60,17 @@ pub(crate) enum Deed {
 /// What is done before there is a process.
 pub(crate) fn before(spec: &Spec<'_>, request: &Request<'_>) -> Vec<Deed> {
     let mut deeds = Vec::from([Deed::Claim, Deed::Intend, Deed::KeepDocument]);
+    if request.notify.is_some() {
+        deeds.push(Deed::NotifySocket);
+    }
     if !request.options.run || spec.process.is_none() {
         deeds.push(Deed::Fifo);
     }
-    deeds.extend([Deed::Groups, Deed::Limits, Deed::Fill]);
+    deeds.extend([Deed::Groups, Deed::Limits]);
+    if spec.linux.intel_rdt.is_some() {
+        deeds.push(Deed::Class);
+    }
+    deeds.push(Deed::Fill);
     deeds
 }
 
@@ -75,6 +88,7 @@ pub(crate) fn from_launch(plan: &Plan, facts: &Facts, spec: &Spec<'_>, request: 
         (request.systemd && !plan.born_in_cgroup, Deed::Inhabited),
         // Init may have been forked before the intermediate process had its value.
         (scored && plan.staged && facts.euid == 0, Deed::OomScore),
+        (spec.linux.intel_rdt.is_some(), Deed::EnterClass),
         (true, Deed::Prove),
         (true, Deed::Record),
         (request.pid_file.is_some(), Deed::PidFile),

@@ -47,6 +47,9 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
     }
     let group = status::group(&record)?;
     end(&record, &group)?;
+    if record.resctrl {
+        crate::resctrl::remove(&home)?;
+    }
     let poststop = poststop(&home, &record);
     home.remove()?;
     for error in poststop {
@@ -93,6 +96,7 @@ fn clean(home: Home, log: &dyn Log) -> Result<()> {
         // A creator that was killed has left a torn intent only before the first effect; this one has got further.
         log.warn(&format!("container {}: state and intent are torn, so its cgroup is unknown and stays", home.id));
     }
+    crate::resctrl::remove(&home)?;
     home.remove()
 }
 

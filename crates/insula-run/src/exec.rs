@@ -84,7 +84,7 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
         }
         doors => doors?,
     };
-    let task = Task { init: &init, record, spec, request, kinds };
+    let task = Task { home, init: &init, record, spec, request, kinds };
     match task.start(&doors, log) {
         // The container has enabled controllers below its own cgroup, which then takes no processes: its init's does.
         Err(e) if e.errno() == Some(Errno::BUSY.raw_os_error()) && sub.is_empty() && group.is_unified() => {
@@ -112,6 +112,7 @@ fn differing(init: &Handle) -> Result<u64> {
 
 /// A process to be started in the container.
 struct Task<'a> {
+    home: &'a Home,
     init: &'a Handle,
     record: &'a Record,
     spec: &'a Spec<'a>,
@@ -122,7 +123,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn start(&self, doors: &Doors<'_>, log: &dyn Log) -> Result<Started> {
-        let Task { init, record, spec, request, kinds } = *self;
+        let Task { home, init, record, spec, request, kinds } = *self;
         let has = |kind: Kind| kinds & kind.namespace().clone_flag != 0;
         let user = has(Kind::USER);
         // Inside another user namespace nobody may give birth in the container's group; the new process writes itself into
@@ -167,6 +168,9 @@ impl Task<'_> {
             if rustix::process::geteuid().is_root() {
                 // The process may have been forked before the one in between had its value.
                 oom_score(&plan, &launch)?;
+            }
+            if record.resctrl {
+                crate::resctrl::enter(home, launch.child.pid)?;
             }
             if let Some(path) = request.pid_file {
                 write_pid_file(path, launch.child.pid)?;

@@ -144,6 +144,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
             format!("mount {}, attached nowhere, before the user namespace is entered", text(fstype)).into()
         }
         Step::NullStreams { .. } => "give the process the container's /dev/null".into(),
+        Step::FileLabel { target, .. } => format!("label {}", text(target)).into(),
         Step::DropGroups {} => "give up supplementary groups".into(),
         Step::Lower { .. } => "give up capabilities".into(),
         Step::Procfs { .. } => "use a procfs for kernel parameters".into(),

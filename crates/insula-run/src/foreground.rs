@@ -2,6 +2,7 @@
 //! A command that stays: it waits for the process, passes signals on, serves its terminal, and ends as it ended.
 
 use crate::handle::Handle;
+use crate::notify::Notify;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_sys::process::{set_signal_mask, signalfd};
@@ -149,15 +150,21 @@ impl Drop for Console {
 /// Waits for the process's end; its exit status, 128 and the signal's number if a signal ended it.
 ///
 /// Signals are passed on as they come. The end is seen on the pidfd, so none can be missed, whoever else is reaped.
-pub fn wait(child: &Handle, signals: &OwnedFd, console: Option<Console>) -> Result<i32> {
+///
+/// Once `notify` says that the program is ready, the service manager is told to look after this command.
+pub fn wait(child: &Handle, signals: &OwnedFd, console: Option<Console>, notify: Option<Notify>) -> Result<i32> {
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), "wait for the container's process");
-    let mut console = console;
+    let (mut console, mut notify) = (console, notify);
     let mut output_open = console.is_some();
     loop {
         let mut polled = Vec::with_capacity(4);
         polled.push(PollFd::new(&child.pidfd, PollFlags::IN));
         polled.push(PollFd::new(signals, PollFlags::IN));
         let stdin = stdin();
+        if let Some(notify) = &notify {
+            polled.push(PollFd::new(notify.socket(), PollFlags::IN));
+        }
+        let before_console = polled.len();
         if let Some(console) = &console {
             let want = if console.to_container.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
             if output_open {
@@ -173,9 +180,15 @@ pub fn wait(child: &Handle, signals: &OwnedFd, console: Option<Console>) -> Resu
             Err(e) => return Err(failed(e)),
         }
         let (ended, signalled) = (!polled[0].revents().is_empty(), !polled[1].revents().is_empty());
-        let typed = polled.len() > 2 && polled.last().is_some_and(|last| !last.revents().is_empty());
+        let news = notify.is_some() && !polled[2].revents().is_empty();
+        let typed = polled.len() > before_console && polled.last().is_some_and(|last| !last.revents().is_empty());
         if signalled {
             pass_on(child, signals, console.as_ref());
+        }
+        if news && let Some(told) = notify.as_ref().and_then(|notify| notify.pass_on(own_pid())) {
+            // This command stays, so nothing need wait for the barrier; nobody being there to be told ends no container.
+            drop(told);
+            notify = None;
         }
         if let Some(console) = &mut console {
             output_open = output_open && console.drain();
@@ -191,6 +204,10 @@ pub fn wait(child: &Handle, signals: &OwnedFd, console: Option<Console>) -> Resu
             return reap(child).map_err(failed);
         }
     }
+}
+
+fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 fn is_readable(fd: BorrowedFd<'_>) -> bool {

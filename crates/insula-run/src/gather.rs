@@ -154,7 +154,7 @@ pub(crate) fn facts(spec: &Spec<'_>, bundle: &str) -> Facts {
         uptime: if spec.linux.time_offsets.is_empty() { 0 } else { uptime() },
         apparmor: asks(process.and_then(|p| p.apparmor_profile.as_ref()))
             && on("/sys/module/apparmor/parameters/enabled", "Y"),
-        selinux: asks(process.and_then(|p| p.selinux_label.as_ref()))
+        selinux: (asks(process.and_then(|p| p.selinux_label.as_ref())) || asks(spec.linux.mount_label.as_ref()))
             && crate::file::open_dir(CWD, "/sys/fs/selinux/policy_capabilities").is_ok(),
         streams: streams(),
         ..Facts::default()

@@ -80,6 +80,8 @@ pub(crate) struct Launch<'p> {
     pub(crate) signals: OwnedFd,
     /// The process could not be reaped by us any more.
     reaped: bool,
+    /// It was killed from outside, by the kernel for want of memory or by somebody.
+    pub(crate) killed: bool,
     /// An intermediate process has ended already.
     has_forked: bool,
 }
@@ -126,7 +128,7 @@ impl<'p> Launch<'p> {
             let _ = child.signal(9);
         })?;
         drop((theirs, image, filled));
-        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false, has_forked: false })
+        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false, killed: false, has_forked: false })
     }
 
     /// Serves init until it reports that everything is done.
@@ -292,6 +294,7 @@ impl<'p> Launch<'p> {
     fn died(&mut self) -> Error {
         let status = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED).ok().flatten();
         self.reaped = true;
+        self.killed = status.as_ref().is_some_and(|status| status.terminating_signal() == Some(9));
         let how = status.map_or_else(String::new, |status| match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => format!(" with status {code}"),
             (_, Some(9)) => {

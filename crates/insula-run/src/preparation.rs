@@ -6,7 +6,9 @@ use crate::deeds::Deed;
 use crate::file;
 use crate::gather;
 use crate::launch::Log;
+use crate::notify::Notify;
 use crate::prepare::{Filled, Sources, fill};
+use crate::resctrl::Class;
 use crate::store::{CONFIG, Home, Root};
 use alloc::format;
 use alloc::string::String;
@@ -36,6 +38,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) devices: DeviceRules,
     pub(crate) plan: Plan,
     pub(crate) making: Making,
+    pub(crate) class: Option<Class>,
+    pub(crate) notify: Option<Notify>,
     pub(crate) fifo: Option<OwnedFd>,
     pub(crate) filled: Option<Filled>,
 }
@@ -52,6 +56,18 @@ impl Preparation<'_> {
                 let home = self.making.home()?;
                 file::write_new(home.fd(), CONFIG, self.config, 0o600)
                     .map_err(|e| Error::kernel(e.raw_os_error(), "keep the document").object(home.path.clone()))
+            }
+            Deed::NotifySocket => {
+                let home = self.making.home()?;
+                crate::notify::prepare(home)?;
+                let host = self.request.notify.filter(|_| self.request.options.run);
+                self.notify = host.map(|host| Notify::listen(home, host)).transpose()?.flatten();
+                Ok(())
+            }
+            Deed::Class => {
+                self.making.class = true;
+                let home = self.making.home()?;
+                self.class.as_ref().map_or(Ok(()), |class| class.make(home))
             }
             Deed::Fifo => {
                 self.fifo = Some(self.making.home()?.make_fifo()?);
@@ -116,6 +132,8 @@ impl Preparation<'_> {
 pub(crate) struct Making {
     pub(crate) home: Option<Home>,
     pub(crate) cgroup: Option<Created>,
+    /// A class of service may have been made.
+    pub(crate) class: bool,
 }
 
 impl Making {
@@ -129,6 +147,7 @@ impl Making {
 
     pub(crate) fn done(mut self) -> Result<Home> {
         self.cgroup = None;
+        self.class = false;
         self.home.take().ok_or_else(gone)
     }
 }
@@ -141,6 +160,9 @@ impl Drop for Making {
             created.abandon();
             let _ = created.wait_empty(Duration::from_secs(2));
             gone = created.rollback();
+        }
+        if let Some(home) = self.home.as_ref().filter(|_| self.class) {
+            gone &= crate::resctrl::remove(home).is_ok();
         }
         // What stays is in the intent, from which `delete --force` finds it.
         if let Some(home) = self.home.take().filter(|_| gone) {

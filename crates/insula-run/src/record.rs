@@ -98,6 +98,9 @@ pub struct Record {
     pub hooks: bool,
     /// Whether the container can be started: a document without a process cannot.
     pub startable: bool,
+    /// It is in a class of service (resctrl), noted beside this record.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub resctrl: bool,
     /// What must hold while it runs; none in the records of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expectation>,

@@ -4,6 +4,8 @@
 use crate::create::poststart;
 use crate::file;
 use crate::foreground::take_signals;
+use crate::handle::Handle;
+use crate::notify::Notify;
 use crate::record::{Record, Status};
 use crate::spawn::Place;
 use crate::status;
@@ -16,11 +18,12 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
-/// Starts the user's program of a created container.
+/// Starts the user's program of a created container. With `notify`, the caller's `NOTIFY_SOCKET`, and for a container that
+/// was created with one, the program's news and its process come back, to be waited for.
 ///
 /// # Errors
 /// `State` if it is not created.
-pub fn start(home: &Home) -> Result<()> {
+pub fn start(home: &Home, notify: Option<&str>) -> Result<Option<(Notify, Handle)>> {
     home.lock()?;
     let record = home.record()?.ok_or_else(|| status::missing(&home.id))?;
     let attempted = format!("start container {}", home.id);
@@ -46,6 +49,8 @@ pub fn start(home: &Home) -> Result<()> {
         before(home, &record, &spec, signals.as_fd())?;
         hooked = Some((spec, signals));
     }
+    // Before the program can say anything.
+    let notify = notify.map(|host| Notify::listen(home, host)).transpose()?.flatten();
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), attempted.clone()).object(format!("{}/{FIFO}", home.path));
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fifo = match openat(home.fd(), FIFO, flags, Mode::empty()) {
@@ -55,10 +60,10 @@ pub fn start(home: &Home) -> Result<()> {
     };
     file::write_all(fifo.as_fd(), &[1]).map_err(failed)?;
     unlinkat(home.fd(), FIFO, AtFlags::empty()).map_err(failed)?;
-    match hooked {
-        Some((spec, signals)) => poststart(home, &spec, &record, signals.as_fd()),
-        None => Ok(()),
+    if let Some((spec, signals)) = hooked {
+        poststart(home, &spec, &record, signals.as_fd())?;
     }
+    Ok(notify.zip(record.init()))
 }
 
 /// The document as it was when the container was created.

@@ -296,7 +296,14 @@ impl Home {
                 continue;
             }
             let flags = if entry.file_type() == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-            match unlinkat(&self.fd, name, flags) {
+            let removed = match unlinkat(&self.fd, name, flags) {
+                Err(Errno::NOTEMPTY) => {
+                    crate::notify::remove(&self);
+                    unlinkat(&self.fd, name, flags)
+                }
+                done => done,
+            };
+            match removed {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno, attempted, &self.path)),
             }

@@ -11,25 +11,32 @@ use crate::store::{CONFIG, Home};
 use alloc::format;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
-use insula_spec::{Cpu, Memory, Resources};
+use insula_spec::{Cpu, IntelRdt, Memory, Resources};
 use rustix::io::Errno;
 
 /// The container's limits after the last update, in its state directory.
 const LIMITS: &str = "resources.json";
 
-/// Sets the limits that `wanted` names; all others stay.
+/// Sets the limits that `wanted` names, and the schemata that `rdt` names; all others stay.
 ///
 /// # Errors
 /// `State` if the container has stopped; as [`insula_cgroup::Group::apply`] otherwise.
-pub fn update(home: &Home, record: &Record, mut wanted: Resources<'_>) -> Result<()> {
+pub fn update(home: &Home, mut record: Record, mut wanted: Resources<'_>, rdt: &IntelRdt<'_>) -> Result<()> {
     home.lock()?;
-    let attempted = || format!("update container {}", record.id);
-    if status::of(home, record) == Status::Stopped {
-        return Err(Error::state(attempted(), "container not running"));
+    let attempted = format!("update container {}", record.id);
+    if status::of(home, &record) == Status::Stopped {
+        return Err(Error::state(attempted, "container not running"));
     }
-    let group = status::group(record)?;
+    let group = status::group(&record)?;
     if group.is_none() {
-        return Err(Error::state(attempted(), "it has no cgroup"));
+        return Err(Error::state(attempted, "it has no cgroup"));
+    }
+    if *rdt != IntelRdt::default() {
+        crate::resctrl::update(home, &record.id, record.init.pid, rdt)?;
+        if !record.resctrl {
+            record.resctrl = true;
+            home.commit(&record)?;
+        }
     }
     let kept = match file::read(home.fd(), LIMITS, insula_spec::MAX_DOCUMENT, "read the container's limits") {
         Ok(bytes) => Some(bytes),

@@ -9,6 +9,11 @@ pub fn actions() -> impl Iterator<Item = &'static str> {
     words(ACTIONS)
 }
 
+/// The names of [`actions`], each with what a filter returns for it (linux/seccomp.h).
+pub fn action_values() -> impl Iterator<Item = (&'static str, u32)> {
+    ACTIONS.iter().map(|(word, action)| (*word, action.value(Some(0))))
+}
+
 /// Names of comparisons of arguments.
 pub fn operators() -> impl Iterator<Item = &'static str> {
     words(OPERATORS)

@@ -3,7 +3,6 @@
 
 use crate::{Hooks, Linux, Map, Mount, Process, Root, Str};
 use alloc::vec::Vec;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 object! {
@@ -46,7 +45,7 @@ pub struct Present;
 
 impl<'de> Deserialize<'de> for Present {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self)
+        crate::object::shallow(<&serde_json::value::RawValue>::deserialize(deserializer)?).map(|()| Self)
     }
 }
 

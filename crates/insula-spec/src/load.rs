@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From text to document, with limits, and with the place of whatever is wrong.
 
+use crate::object::{TOO_DEEP, too_deep};
 use crate::pointer::{pointer, walk};
 use crate::{Process, Resources, Spec};
 use alloc::format;
@@ -56,6 +57,9 @@ impl Fault {
         // A syntax error counts the byte at fault as read; the path must not.
         let end = if error.is_syntax() { end.saturating_sub(1) } else { end };
         let message = format!("{error}");
+        if message.starts_with(TOO_DEEP) {
+            return Self::at(text, too_deep(text).unwrap_or(end), TOO_DEEP);
+        }
         let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
         let reason = format!("line {line}, column {column}: {}", plain(message));
         Self { pointer: pointer(&walk(text, floor(text, end), |_| {})), reason }
@@ -90,6 +94,7 @@ fn text(bytes: &[u8]) -> Result<&str, Fault> {
 const FOUND: &[(&str, &str)] =
     &[("invalid type: sequence, ", "invalid type: array, "), ("invalid type: map, ", "invalid type: object, ")];
 const EXPECTED: &[(&str, &str)] = &[
+    ("recursion limit exceeded", TOO_DEEP),
     ("expected a sequence", "expected an array"),
     ("expected a boolean", "expected true or false"),
     ("expected u16", "expected an integer from 0 to 65535"),

@@ -7,6 +7,7 @@
 use alloc::format;
 use serde::Deserialize;
 use serde::de::{Error, MapAccess};
+use serde_json::value::RawValue;
 
 /// What the specification knows below a value.
 #[derive(Debug)]
@@ -69,6 +70,43 @@ fn first<E: Error>(again: bool, name: &'static str) -> Result<(), E> {
     if again { Err(E::custom(format!("duplicate property {name:?}"))) } else { Ok(()) }
 }
 
+/// How deep arrays and objects may lie in each other: as deep as serde_json goes in what is read.
+const DEEPEST: usize = 128;
+
+/// What is said of one that lies deeper.
+pub(crate) const TOO_DEEP: &str = "arrays and objects lie deeper than 128 in each other";
+
+/// Passes over the value of a property that the specification does not know.
+pub(crate) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    shallow(map.next_value()?)
+}
+
+/// Refuses a text whose arrays and objects lie deeper than [`DEEPEST`] in each other: whoever reads the document after
+/// us may need a stack for it.
+pub(crate) fn shallow<E: Error>(value: &RawValue) -> Result<(), E> {
+    match too_deep(value.get()) {
+        // The parser knows the place no more; whoever has the whole text finds it again.
+        Some(_) => Err(E::custom(TOO_DEEP)),
+        None => Ok(()),
+    }
+}
+
+/// Where a JSON text first lies deeper than [`DEEPEST`].
+pub(crate) fn too_deep(text: &str) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    text.bytes().position(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST
+    })
+}
+
 /// The value of a required property.
 pub(crate) fn present<T, E: Error>(slot: Option<T>, name: &'static str) -> Result<T, E> {
     slot.ok_or_else(|| E::custom(format!("missing property {name:?}")))
@@ -120,7 +158,7 @@ macro_rules! object {
                         while let Some(key) = map.next_key::<$crate::Str<'de>>()? {
                             match &*key {
                                 $( $json => object!(@read $how)(&mut map, &mut $field, $json)?, )*
-                                _ => drop(map.next_value::<serde::de::IgnoredAny>()?),
+                                _ => $crate::object::skip(&mut map)?,
                             }
                         }
                         Ok($name { $( $field: object!(@take $how $field $json), )* })

@@ -105,8 +105,9 @@ steps! {
     16 Device { path: &'a CStr, mode: u32, major: u32, minor: u32, uid: u32, gid: u32, bind: Fd }
     /// Makes the symbolic link `path` with content `to`.
     17 Link { path: &'a CStr, to: &'a CStr }
-    /// Makes a path unreadable: directories by an empty read-only tmpfs, anything else by `null`, a tree of /dev/null.
-    18 Mask { path: &'a CStr, null: Fd }
+    /// Makes a path unreadable: directories by an empty read-only tmpfs with these `options` beside its own, anything else by
+    /// `null`, a tree of /dev/null.
+    18 Mask { path: &'a CStr, null: Fd, options: Strings<'a> }
     /// Makes a path read-only.
     19 ReadOnly { path: &'a CStr }
     /// Leaves the old root for the new one (pivot_root(2)).
@@ -205,6 +206,8 @@ steps! {
     60 NullStreams { fds: u32 }
     /// Gives every capability up that is not in `keep`; the bounding set stays.
     58 Lower { keep: u64 }
+    /// Gives the directory at `target` the SELinux context `label` (its extended attribute).
+    61 FileLabel { target: &'a CStr, label: &'a [u8] }
 }
 
 /// Flag of [`Step::Mount`]: `target` must be a directory of its own, not a link (for /proc and /sys).

@@ -93,4 +93,5 @@ calls! {
     CloseRange = 48 "close_range", Plan = 49 "read the plan", Affinity = 50 "sched_setaffinity", Mount = 51 "mount",
     NotPlain = 52 "resolve", Fchdir = 53 "fchdir", Umask = 54 "umask", Copy = 55 "copy", Link = 56 "readlink",
     Ambient = 57 "prctl PR_CAP_AMBIENT_RAISE", Signals = 58 "signalfd4",
+    Setxattr = 59 "fsetxattr",
 }

@@ -75,6 +75,20 @@ pub fn limit(resource: u32) -> Result<(u64, u64), Errno> {
 /// Flag of seccomp(2): the call returns the listener's descriptor.
 pub const SECCOMP_NEW_LISTENER: u32 = 8;
 
+/// Whether the kernel knows the filter action `action` (seccomp(2), SECCOMP_GET_ACTION_AVAIL).
+pub fn seccomp_knows_action(action: u32) -> bool {
+    // SAFETY: the kernel reads the four bytes of `action`, which outlives the call.
+    unsafe { syscall(number::SECCOMP, [2, 0, &raw const action as usize, 0, 0, 0]) }.is_ok()
+}
+
+/// Whether the kernel knows the filter flags `flags`: with them and no filter seccomp(2) complains of the filter (EFAULT),
+/// otherwise of the flags (EINVAL).
+pub fn seccomp_knows_flags(flags: u32) -> bool {
+    // SAFETY: a null filter is never followed; the kernel answers EFAULT.
+    let answer = unsafe { syscall(number::SECCOMP, [1, flags as usize, 0, 0, 0, 0]) };
+    answer == Err(Errno::FAULT)
+}
+
 /// seccomp(2) SECCOMP_SET_MODE_FILTER: `program` is struct sock_filter after struct sock_filter, 8 bytes each. Returns the
 /// notification descriptor when `flags` has [`SECCOMP_NEW_LISTENER`].
 pub fn install_filter(program: &[u8], flags: u32) -> Result<Option<OwnedFd>, Errno> {

@@ -67,12 +67,18 @@ impl DeviceAccess {
             b'r' => Some(Self(set.0 | Self::READ.0)),
             b'w' => Some(Self(set.0 | Self::WRITE.0)),
             b'm' => Some(Self(set.0 | Self::MKNOD.0)),
+            // The validator lets it through beside others, as runc does.
+            b'a' => Some(set),
             _ => None,
         })
     }
 
     fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    fn overlaps(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     fn union(self, other: Self) -> Self {
@@ -135,9 +141,10 @@ struct Exception {
 ///
 /// Rules count in order: one without a type resets everything to its own `allow`; one that agrees with the default
 /// takes access away from the exception for exactly its devices; any other adds to that exception.
-/// COMPAT(runc): an access that only part of one exception covers is not that exception's, also where the default is
-/// to allow (so denying `w` alone does not deny opening for reading and writing at once). The decisions of runc on v2
-/// are the yardstick; v1's kernel is stricter in that last case.
+///
+/// An exception allows an access that it covers whole, and denies one that it covers in part: denying `w` alone also denies
+/// opening for reading and writing at once. So does v1's kernel (security/device_cgroup.c, `match_exception_partial`); the
+/// decisions of runc on v2 are the yardstick for the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceRules {
     default_allow: bool,
@@ -231,7 +238,11 @@ impl DeviceRules {
             exception.target.kind == kind
                 && exception.target.major.is_none_or(|number| number == major)
                 && exception.target.minor.is_none_or(|number| number == minor)
-                && exception.access.contains(access)
+                && if self.default_allow {
+                    exception.access.overlaps(access)
+                } else {
+                    exception.access.contains(access)
+                }
         });
         excepted != self.default_allow
     }

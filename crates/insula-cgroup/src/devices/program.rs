@@ -143,14 +143,14 @@ impl DeviceRules {
         assembler.emit(AND_32, TYPE, 0, 0, 0xffff);
         let excepted = assembler.label();
         if !common.is_empty() {
-            access_test(&mut assembler, common, |assembler| assembler.jump(JUMP, 0, 0, excepted));
+            access_test(&mut assembler, common, self.default_allow, |assembler| assembler.jump(JUMP, 0, 0, excepted));
         }
         for (kind, number) in SECTIONS {
             let rules = self.needed(kind, common);
             if !rules.is_empty() {
                 let end = assembler.label();
                 assembler.jump(JUMP_NOT_EQUAL, TYPE, number.cast_unsigned(), end);
-                section(&mut assembler, &rules, excepted);
+                section(&mut assembler, &rules, self.default_allow, excepted);
                 assembler.place(end);
             }
         }
@@ -195,10 +195,16 @@ fn constant(result: u32) -> Vec<Instruction> {
     assembler.code
 }
 
-/// Runs what `body` emits only if everything asked is within `access`, else goes on behind it.
-fn access_test(assembler: &mut Assembler, access: DeviceAccess, body: impl FnOnce(&mut Assembler)) {
+/// Runs what `body` emits only if everything asked is within `access`, with `partly` if anything asked is; else goes on
+/// behind it.
+fn access_test(assembler: &mut Assembler, access: DeviceAccess, partly: bool, body: impl FnOnce(&mut Assembler)) {
     let next = assembler.label();
-    if access != DeviceAccess::ALL {
+    if access != DeviceAccess::ALL && partly {
+        let inside = assembler.label();
+        assembler.jump(JUMP_BITS, ACCESS, u32::from(access.bits()), inside);
+        assembler.jump(JUMP, 0, 0, next);
+        assembler.place(inside);
+    } else if access != DeviceAccess::ALL {
         let others = DeviceAccess::ALL.without(access);
         assembler.jump(JUMP_BITS, ACCESS, u32::from(others.bits()), next);
     }
@@ -207,12 +213,12 @@ fn access_test(assembler: &mut Assembler, access: DeviceAccess, body: impl FnOnc
 }
 
 /// The exceptions of one device type, class by class of equal access.
-fn section(assembler: &mut Assembler, rules: &[Exception], excepted: Label) {
+fn section(assembler: &mut Assembler, rules: &[Exception], partly: bool, excepted: Label) {
     for bits in (1..=DeviceAccess::ALL.bits()).rev() {
         let access = DeviceAccess::from_bits(bits);
         let class: Vec<&Exception> = rules.iter().filter(|rule| rule.access == access).collect();
         if !class.is_empty() {
-            access_test(assembler, access, |assembler| class_tests(assembler, &class, excepted));
+            access_test(assembler, access, partly, |assembler| class_tests(assembler, &class, excepted));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{Parsed, is_new, tree_propagation};
 use crate::compile::{Planner, Slot, TreeSource};
 use crate::field::Field;
 use crate::namespaces::Phase;
-use crate::text;
+use crate::{label, text};
 use alloc::format;
 use alloc::string::String;
 use insula_ns::Kind;
@@ -45,9 +45,10 @@ fn unified(planner: &mut Planner<'_>, field: Field, target: &str, attributes: u6
 }
 
 fn hierarchies(planner: &mut Planner<'_>, field: Field, target: &str, attributes: u64, parsed: &Parsed<'_>) {
+    let label = label::option(planner, "tmpfs");
     let base = Step::Mount {
         fstype: c"tmpfs",
-        options: text::strings(["source=tmpfs", "mode=755"]),
+        options: text::strings(["source=tmpfs", "mode=755"].into_iter().chain(label.as_deref())),
         attributes: attributes & !attr::RDONLY,
         propagation: 0,
         target: text::c_str(target),

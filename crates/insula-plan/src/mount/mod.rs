@@ -11,7 +11,7 @@ pub use options::known_options;
 use crate::compile::{MountIds, Planner, Slot, TreeSource};
 use crate::field::Field;
 use crate::namespaces::{Phase, Want};
-use crate::text;
+use crate::{label, text};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -122,6 +122,7 @@ fn new(
             options.push(String::from(*option));
         }
     }
+    options.extend(label::option(planner, kind));
     let mut flags = 0;
     if parsed.copy_up {
         flags |= MOUNT_COPY_UP;
@@ -147,6 +148,7 @@ fn new(
         }
         let step = Step::Attach { fd, target: text::c_str(target), flags: ATTACH_PLAIN_DIR };
         planner.step(Phase::Rootfs, field, step);
+        label::root(planner, kind, target);
         return Ok(());
     }
     let step = Step::Mount {
@@ -158,6 +160,7 @@ fn new(
         flags,
     };
     planner.step(Phase::Rootfs, field, step);
+    label::root(planner, kind, target);
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub fn restore(
 
     // From here on something exists that a signal must not leave behind.
     let signals = foreground::take_signals()?;
-    let mut making = Making { home: Some(root.claim(request.id)?), cgroup: None };
+    let mut making = Making { home: Some(root.claim(request.id)?), cgroup: None, class: false };
     let home = making.home()?;
     home.intend(&group.record())?;
     file::write_new(home.fd(), CONFIG, config, 0o600)
@@ -193,6 +193,7 @@ pub fn restore(
                 let directory = maps::directory(init.pid)?;
                 let namespaces = verify::namespaces(&plan, &facts, &init, directory.as_fd(), true)?;
                 let record = Record {
+                    resctrl: false,
                     version: Record::VERSION,
                     oci_version: String::from(spec.oci_version.as_str()),
                     id: String::from(request.id),
@@ -250,7 +251,7 @@ pub fn restore(
         }
     };
     let home = making.done()?;
-    Ok(Container { home, record, child, signals, console })
+    Ok(Container { home, record, child, signals, console, notify: None })
 }
 
 /// Namespaces that CRIU can restore no process into.

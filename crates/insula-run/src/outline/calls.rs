@@ -121,6 +121,7 @@ fn plain(step: &Step<'_>) -> &'static [&'static str] {
         Step::Bounding { .. } => &["prctl(PR_CAPBSET_DROP)"],
         Step::Capabilities { .. } => &["capset", "prctl(PR_CAP_AMBIENT)"],
         Step::NullStreams { .. } => &["openat2(/dev/null)", "dup3"],
+        Step::FileLabel { .. } => &["openat2", "fsetxattr"],
         Step::DropGroups {} => &["setgroups"],
         Step::Lower { .. } => &["capget", "capset"],
         Step::Umask { .. } => &["umask"],
@@ -180,6 +181,6 @@ mod tests {
         let (calls, conditional) = of(&step);
         assert_eq!(calls, ["fsopen(tmpfs)", "fsconfig(mode=755)", "fsconfig(create)", "fsmount", "move_mount"]);
         assert!(!conditional);
-        assert!(of(&Step::Mask { path: c"/proc/kcore", null: Fd(0) }).1);
+        assert!(of(&Step::Mask { path: c"/proc/kcore", null: Fd(0), options: insula_steps::Strings::EMPTY }).1);
     }
 }

@@ -221,6 +221,22 @@ impl Writer<'_> {
             Deed::Fifo => {
                 self.runtime("prepare", "make the fifo that start will write to", &["mknodat(exec.fifo)"], None);
             }
+            Deed::NotifySocket => {
+                let purpose = "make the directory of the socket at which the program says that it is ready";
+                self.runtime("prepare", purpose, &["mkdirat(notify)"], None);
+            }
+            Deed::Class => {
+                let calls = ["mkdirat", "write(schemata)"];
+                self.runtime("prepare", "make the class of service", &calls, Some("/linux/intelRdt"));
+            }
+            Deed::EnterClass => {
+                self.runtime(
+                    "launch",
+                    "put init into the class of service",
+                    &["write(tasks)"],
+                    Some("/linux/intelRdt"),
+                );
+            }
             Deed::Groups => self.groups(),
             Deed::Limits => return self.limits(),
             Deed::Fill => self.fill(),

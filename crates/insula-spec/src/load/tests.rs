@@ -337,10 +337,18 @@ fn size_and_depth_are_bounded() {
         "the document has 16777217 bytes; the limit is 16777216"
     );
 
-    // What is ignored may be as deep as it likes, without a stack.
-    let deep = format!("{{\"x\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
-    assert!(load(deep.as_bytes()).is_ok());
-    assert_eq!(unknown_properties(deep.as_bytes()), ["/x"]);
+    // What is ignored may be no deeper than what is read.
+    let nested = |depth| format!("{{\"ociVersion\":\"1.0.0\",\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    // The document itself is the first level.
+    assert!(load(nested(127).as_bytes()).is_ok());
+    assert_eq!(unknown_properties(nested(127).as_bytes()), ["/x"]);
+    for depth in [129, 1_000_000] {
+        let error = error_of(&nested(depth));
+        assert!(error.pointer().is_some_and(|pointer| pointer.starts_with("/x/0/0")), "{error}");
+        assert!(error.to_string().contains("deeper than 128"), "{error}");
+    }
+    let quoted = format!("{{\"ociVersion\":\"1.0.0\",\"x\":\"\\\"{}\"}}", "[{".repeat(1000));
+    assert!(load(quoted.as_bytes()).is_ok(), "brackets in a text are no arrays");
     let open = format!("{{\"x\":{}", "{\"a\":".repeat(1_000_000));
     assert!(error_of(&open).pointer().unwrap().starts_with("/x/a/a/a"));
     let deep = format!("{{\"mounts\":{}", "[".repeat(1_000_000));

@@ -2,7 +2,7 @@
 //! `linux`, but for namespaces, seccomp and propagation.
 
 use super::process::{known, known_all, plain};
-use super::{Check, MAX_DEVICES, absolute, limit, mappings, resources};
+use super::{Check, MAX_DEVICES, absolute, is_root, limit, mappings, resources};
 use crate::names::{MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, PERSONALITY_DOMAINS};
 use crate::pointer::At;
 use crate::{Device, IntelRdt, Linux, Map, MemoryPolicy, NetDevice, Personality, Str, ranges, sysctl_path};
@@ -28,7 +28,13 @@ pub(super) fn linux(linux: &Linux<'_>, at: At<'_>) -> Check {
     net_devices(&linux.net_devices, at.name("netDevices"))?;
     for (name, paths) in [("maskedPaths", &linux.masked_paths), ("readonlyPaths", &linux.readonly_paths)] {
         let at = at.name(name);
-        paths.iter().enumerate().try_for_each(|(index, path)| absolute(path, at.index(index)))?;
+        for (index, path) in paths.iter().enumerate() {
+            absolute(path, at.index(index))?;
+            if is_root(path) {
+                let error = at.index(index).refuse("the path is the root itself");
+                return Err(error.advice("use /root/readonly for the root file system"));
+            }
+        }
     }
     mount_label(linux.mount_label.as_ref(), at.name("mountLabel"))?;
     if let Some(value) = &linux.intel_rdt {
@@ -44,6 +50,10 @@ fn sysctl(sysctl: &Map<'_, Str<'_>>, at: At<'_>) -> Check {
     sysctl.iter().try_for_each(|(name, value)| {
         let at = at.name(name);
         sysctl_path(name).map_err(|reason| at.refuse(reason))?;
+        if value.is_empty() {
+            // A write of nothing changes nothing.
+            return Err(at.refuse("the value is empty"));
+        }
         match value.chars().find(|c| c.is_control() && *c != '\t') {
             // The kernel takes the first line of a write and drops the rest without a word.
             Some(c) => Err(at.refuse(format!("the value has the control character {c:?}"))),
@@ -57,6 +67,11 @@ fn devices(devices: &[Device<'_>], at: At<'_>) -> Check {
     for (index, device) in devices.iter().enumerate() {
         let at = at.index(index);
         absolute(&device.path, at.name("path"))?;
+        for (name, id) in [("uid", device.uid), ("gid", device.gid)] {
+            if id == Some(u32::MAX) {
+                return Err(at.name(name).refuse("4294967295 means \"no id\" to the kernel"));
+            }
+        }
         match device.kind.as_str() {
             "p" => continue,
             "b" | "c" | "u" => {}

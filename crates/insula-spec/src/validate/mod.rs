@@ -104,12 +104,25 @@ fn absolute(path: &str, at: At<'_>) -> Check {
     if path.starts_with('/') { Ok(()) } else { Err(at.refuse(format!("{path:?} is not an absolute path"))) }
 }
 
+/// Whether a path leads to the root whatever lies on its way, links aside.
+fn is_root(path: &str) -> bool {
+    let mut depth = 0_usize;
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        depth = if part == ".." { depth.saturating_sub(1) } else { depth + 1 };
+    }
+    depth == 0
+}
+
 fn mounts(mounts: &[Mount<'_>], at: At<'_>) -> Check {
     limit(mounts.len(), MAX_MOUNTS, at)?;
     for (index, mount) in mounts.iter().enumerate() {
         let at = at.index(index);
         if mount.destination.is_empty() {
             return Err(at.name("destination").refuse("the path is empty"));
+        }
+        if is_root(&mount.destination) {
+            let error = at.name("destination").refuse("the destination is the root itself");
+            return Err(error.advice("use /root for the root file system"));
         }
         mappings::both(&mount.uid_mappings, &mount.gid_mappings, at)?;
     }

@@ -18,6 +18,7 @@ pub fn validate_process(process: &Process<'_>) -> Result<(), Error> {
 
 pub(super) fn process(process: &Process<'_>, at: At<'_>) -> Check {
     args(process, at.name("args"))?;
+    strings(process, at)?;
     if process.cwd.is_empty() {
         return Err(at.name("cwd").refuse("the path is empty"));
     }
@@ -46,6 +47,34 @@ pub(super) fn process(process: &Process<'_>, at: At<'_>) -> Check {
     }
     for (name, label) in [("apparmorProfile", &process.apparmor_profile), ("selinuxLabel", &process.selinux_label)] {
         plain(label.as_ref(), at.name(name))?;
+    }
+    Ok(())
+}
+
+/// The longest argument or variable in bytes, less its NUL (execve(2), MAX_ARG_STRLEN), and the most that all can have
+/// together whatever the stack's limit is.
+const MAX_STRING: usize = (128 << 10) - 1;
+const MAX_STRINGS: usize = 6 << 20;
+
+/// Refuses what no program can be given.
+fn strings(process: &Process<'_>, at: At<'_>) -> Check {
+    let mut total = 0;
+    for (name, list) in [("args", &process.args), ("env", &process.env)] {
+        let at = at.name(name);
+        for (index, text) in list.iter().enumerate() {
+            if text.len() > MAX_STRING {
+                return Err(at
+                    .index(index)
+                    .refuse(format!("the text has {} bytes; the kernel takes {MAX_STRING}", text.len())));
+            }
+            // Each also needs a pointer.
+            total += text.len() + 1 + 8;
+        }
+        if total > MAX_STRINGS {
+            return Err(
+                at.refuse(format!("arguments and environment have {total} bytes; the kernel takes {MAX_STRINGS}"))
+            );
+        }
     }
     Ok(())
 }

@@ -61,8 +61,10 @@ fn device_rule(rule: &DeviceRule<'_>, at: At<'_>) -> Check {
         let error = at.name("type").refuse(format!("{kind:?} is not a type of device"));
         return Err(error.advice("use a (all), b (block) or c (character)"));
     }
+    // COMPAT(runc): an "a" among other letters, which means all types of devices in the kernel's own list, is passed over
+    // (update.bats, "minimal transition rules").
     if let Some(access) = &rule.access
-        && access.contains(|c| !"rwm".contains(c))
+        && (access.contains(|c| !"rwma".contains(c)) || *access == "a")
     {
         let error = at.name("access").refuse(format!("{access:?} has other letters than r, w and m"));
         return Err(error.advice("r is read, w is write, m is mknod"));

@@ -15,7 +15,7 @@ use insula_run::create::{Container, Request, create, poststart};
 use insula_run::foreground::{Console, wait};
 use insula_run::share::{self, Choice, Pinned};
 use insula_run::store::Root;
-use insula_run::{Log, delete, file};
+use insula_run::{Log, delete, file, notify};
 use insula_spec::Spec;
 use rustix::fd::AsFd;
 use rustix::fs::CWD;
@@ -45,6 +45,10 @@ pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<
         return Err(error);
     }
     if parsed.is_set("detach") {
+        container.home.unlock();
+        if let Some(notify) = &container.notify {
+            notify.wait(&container.child)?;
+        }
         return Ok(0);
     }
     stay(container, parsed.is_set("keep"), &context.make_root()?, context)
@@ -52,9 +56,9 @@ pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<
 
 /// Waits for the process and, unless the container is to be kept, deletes what it leaves.
 pub(super) fn stay(container: Container, keep: bool, root: &Root, context: &Context<'_>) -> Result<i32> {
-    let Container { home, child, signals, console, .. } = container;
+    let Container { home, child, signals, console, notify, .. } = container;
     home.unlock();
-    let status = wait(&child, &signals, console.map(Console::new))?;
+    let status = wait(&child, &signals, console.map(Console::new), notify)?;
     if !keep {
         // Somebody may have deleted it meanwhile; then there is nothing left to do.
         if let Some(home) = root.home(&home.id)? {
@@ -82,6 +86,9 @@ pub(super) fn document<'d>(parsed: &Parsed<'_>, config: &'d [u8], context: &Cont
             context.debug(&format!("config.json: the specification knows no {pointer}; ignored"));
         }
     }
+    if notify_socket().is_some() {
+        notify::extend(&mut spec, &context.root_path(), super::id(parsed)?);
+    }
     let choices = choices(parsed)?;
     if choices.is_empty() {
         return Ok((spec, Pinned::default()));
@@ -93,6 +100,11 @@ pub(super) fn document<'d>(parsed: &Parsed<'_>, config: &'d [u8], context: &Cont
         ));
     }
     Ok((spec, applied.pinned))
+}
+
+/// The service manager's socket (sd_notify(3)): a path, or a name in the abstract name space.
+pub(super) fn notify_socket() -> Option<&'static str> {
+    variable("NOTIFY_SOCKET").filter(|socket| socket.starts_with(['/', '@']))
 }
 
 /// `--pid`, `--network` and the like.
@@ -140,6 +152,7 @@ fn make(
         },
         systemd: parsed.globals().systemd_cgroup,
         pinned,
+        notify: notify_socket(),
         created: rfc3339_nano(seconds, nanoseconds),
     };
     create(&context.make_root()?, spec, config, &request, context)

@@ -59,7 +59,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     if detach {
         return Ok(0);
     }
-    wait(&started.child, &started.signals, started.console.map(Console::new))
+    wait(&started.child, &started.signals, started.console.map(Console::new), None)
 }
 
 /// What of the document concerns an added process: its filter, and which ids exist.

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use insula_cli::Parsed;
 use insula_error::Result;
 use insula_ns::kind::ALL;
+use insula_sys::credentials;
 use serde_json::{Value, json};
 
 pub(super) fn perform(_parsed: &Parsed<'_>, _context: &Context<'_>) -> Result<i32> {
@@ -36,15 +37,19 @@ fn document() -> Value {
             "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
             "seccomp": {
                 "enabled": true,
-                "actions": insula_seccomp::features::actions().collect::<Vec<_>>(),
+                "actions": actions(),
                 "operators": insula_seccomp::features::operators().collect::<Vec<_>>(),
                 "archs": insula_seccomp::features::architectures().collect::<Vec<_>>(),
                 "knownFlags": insula_seccomp::features::flags().map(|(name, _)| name).collect::<Vec<_>>(),
-                "supportedFlags": insula_seccomp::features::flags().map(|(name, _)| name).collect::<Vec<_>>(),
+                "supportedFlags": supported_flags(),
             },
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },
-            "intelRdt": { "enabled": false },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
+            "memoryPolicy": {
+                "modes": insula_spec::MEMORY_POLICY_MODES.iter().collect::<Vec<_>>(),
+                "flags": insula_spec::MEMORY_POLICY_FLAGS.iter().collect::<Vec<_>>(),
+            },
             "mountExtensions": { "idmap": { "enabled": true } },
             "netDevices": { "enabled": true },
         },
@@ -55,4 +60,20 @@ fn document() -> Value {
         },
         "potentiallyUnsafeConfigAnnotations": [],
     })
+}
+
+/// The actions that the running kernel has.
+fn actions() -> Vec<&'static str> {
+    let known = insula_seccomp::features::action_values();
+    known.filter(|(_, value)| credentials::seccomp_knows_action(*value)).map(|(name, _)| name).collect()
+}
+
+/// The flags that the running kernel has; one is insula's alone and has no bit. WAIT_KILLABLE_RECV goes with a listener.
+fn supported_flags() -> Vec<&'static str> {
+    let known = insula_seccomp::features::flags();
+    let has = |bit: u32| {
+        credentials::seccomp_knows_flags(bit)
+            || credentials::seccomp_knows_flags(bit | credentials::SECCOMP_NEW_LISTENER)
+    };
+    known.filter(|(_, bit)| *bit == 0 || has(*bit)).map(|(name, _)| name).collect()
 }

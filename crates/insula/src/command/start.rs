@@ -9,6 +9,9 @@ use insula_run::{start, status};
 pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
     let id = super::id(parsed)?;
     let home = context.root()?.map(|root| root.home(id)).transpose()?.flatten().ok_or_else(|| status::missing(id))?;
-    start::start(&home)?;
+    if let Some((notify, init)) = start::start(&home, super::create::notify_socket())? {
+        home.unlock();
+        notify.wait(&init)?;
+    }
     Ok(0)
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use insula_cli::{Parsed, amount};
 use insula_error::{Error, Result};
 use insula_run::{Log, file, status, update};
-use insula_spec::{BlockIo, Cpu, Memory, Pids, Resources, Str};
+use insula_spec::{BlockIo, Cpu, IntelRdt, Memory, Pids, Resources, Str};
 use rustix::fs::CWD;
 
 pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
@@ -22,18 +22,14 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
         None => from_flags(parsed)?,
     };
     insula_spec::validate_resources(&wanted)?;
-    for name in ["l3-cache-schema", "mem-bw-schema"] {
-        if parsed.flag(name).is_some_and(|schema| !schema.is_empty()) {
-            return Err(Error::unsupported(
-                "/linux/intelRdt",
-                format!("update --{name}"),
-                "the container has no Intel RDT group",
-            )
-            .advice("ask for one in its config.json"));
-        }
-    }
+    let schema = |name| parsed.flag(name).filter(|schema| !schema.is_empty()).map(Str::from);
+    let rdt = IntelRdt {
+        l3_cache_schema: schema("l3-cache-schema"),
+        mem_bw_schema: schema("mem-bw-schema"),
+        ..IntelRdt::default()
+    };
     settle(&mut wanted, context);
-    update::update(&home, &record, wanted)?;
+    update::update(&home, record, wanted, &rdt)?;
     Ok(0)
 }
 
