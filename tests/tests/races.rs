@@ -8,6 +8,7 @@ use insula_tests::{Bundle, Container, Lab, Snapshot, json, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -21,6 +22,14 @@ const INSIDE: &str = "INSULA_FEW_NUMBERS";
 
 fn rounds(few: u32, many: u32) -> u32 {
     if std::env::var_os("INSULA_LONG").is_some() { many } else { few }
+}
+
+/// Adds a line to the file `$INSULA_FAULTS`, for reports.
+fn note(line: &str) {
+    if let Some(path) = std::env::var_os("INSULA_FAULTS") {
+        let mut file = fs::File::options().create(true).append(true).open(path).expect("open $INSULA_FAULTS");
+        writeln!(file, "{line}").expect("write to $INSULA_FAULTS");
+    }
 }
 
 fn sleeper(lab: &Lab) -> Bundle {
@@ -114,6 +123,7 @@ fn sixteen_create_one_id() {
         container.delete_force().assert_code(0);
         before.assert_clean(&lab);
     }
+    note(&format!("sixteen create one id: {} rounds, one succeeded each time", rounds(5, 50)));
 }
 
 /// Commands on one container at the same time, and whether it is running before.
@@ -169,6 +179,8 @@ fn pairs_of_commands() {
     }
     before.assert_clean(&lab);
     let lived = strangers.end();
+    let rounds = rounds(100, 1000);
+    note(&format!("pairs of commands: {rounds} rounds, {lived} strangers came and went, none was signalled"));
     assert!(lived > 200, "only {lived} strangers: the numbers were not used again");
 }
 
