@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::leftovers::Leftovers;
 use crate::bench::contest::furnish;
 use crate::bench::subject::{Payload, Place, Subject};
 use crate::shell::target;
@@ -98,8 +99,15 @@ pub(crate) fn hold(view: &str, load: &Load, dir: &Path) -> Result<String, String
     // Teardown of namespaces goes on in the background.
     std::thread::sleep(Duration::from_secs(5));
     let after = Counts::take();
+    let own = Leftovers::of(&format!("load-{}-", std::process::id()), &insula.state(&place));
+    let states = fs::read_dir(insula.state(&place)).map_or(0, Iterator::count);
     let (samples, failures) = times?;
-    Ok(render(load, &samples, &failures, (&before, &after)))
+    let left = format!(
+        "Of these containers {} cgroups, {} processes and {states} states are left.\n",
+        own.cgroups.len(),
+        own.processes.len()
+    );
+    Ok(render(load, &samples, &failures, (&before, &after)) + &left)
 }
 
 /// Creates, starts and deletes one.
@@ -189,5 +197,6 @@ fn render(load: &Load, samples: &Samples, failures: &[String], (before, after): 
     for (name, before, after) in rows {
         let _ = writeln!(text, "| {name} | {before} | {after} |");
     }
+    text.push('\n');
     text
 }
