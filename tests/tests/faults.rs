@@ -376,3 +376,24 @@ fn stopped_and_then_killed() {
     let words = &["exec", "--detach", "ID", "sleep", "60"];
     sweep(&Case { name: "exec, stopped", prepare: &running, words, ..Case::default() }, &stop, few(2));
 }
+
+/// The process between `exec` and what it starts is killed around its fork: nobody waits for its word for ever.
+#[test]
+fn the_process_in_between_is_killed() {
+    /// sendmsg(2), clone3(2)
+    const AROUND: [u64; 2] = [46, 435];
+    let lab = Lab::new();
+    let mut bundle = lab.bundle();
+    bundle.args(&["sleep", "60"]);
+    let before = Snapshot::take(&lab);
+    let words = &["exec", "--detach", "ID", "sleep", "60"];
+    let case = Case { name: "exec", prepare: &running, words, failed: &alone, ..Case::default() };
+    let points = points(&lab, &bundle, &case, &before);
+    let chosen: Vec<_> = points.iter().filter(|point| point.process == 1 && AROUND.contains(&point.number)).collect();
+    assert!(chosen.len() > 1, "a fork, and the word about it: {chosen:?}");
+    for point in chosen {
+        if let Err(wrong) = attempt(&lab, &bundle, &case, &before, *point, Fault::Kill) {
+            panic!("{wrong}");
+        }
+    }
+}

@@ -248,24 +248,38 @@ impl<'p> Launch<'p> {
     }
 
     /// Waits for a message or a signal; a signal that ends this command ends the making. Whether there is a message.
-    fn heard(&self) -> Result<bool> {
+    ///
+    /// An intermediate process that dies without a word may have forked the next one, which holds the connection open and
+    /// waits for us: its end ends the making, too.
+    fn heard(&mut self) -> Result<bool> {
         loop {
-            let mut polled = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+            let mut polled = [
+                PollFd::new(&self.socket, PollFlags::IN),
+                PollFd::new(&self.signals, PollFlags::IN),
+                PollFd::new(&self.child.pidfd, PollFlags::IN),
+            ];
             match poll(&mut polled, Some(&SILENCE)) {
                 Err(Errno::INTR) => continue,
                 Ok(0) => return Ok(false),
                 done => done.map_err(|e| failed(e, "poll"))?,
             };
-            let message = !polled[0].revents().is_empty();
-            if !polled[1].revents().is_empty()
-                && let Some(signal) = ending_signal(self.signals.as_fd())
-            {
+            let [message, signalled, ended] = polled.map(|one| !one.revents().is_empty());
+            if signalled && let Some(signal) = ending_signal(self.signals.as_fd()) {
                 return Err(Error::new(Kind::State, "finish").reason(format!("interrupted by signal {signal}")));
             }
-            if message {
+            // Its last message may have come after the socket was looked at.
+            if message || (ended && self.has_message()) {
                 return Ok(true);
             }
+            if ended {
+                return Err(self.died());
+            }
         }
+    }
+
+    fn has_message(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&now)) != Ok(0)
     }
 
     fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
