@@ -266,7 +266,12 @@ fn an_init_that_dies_before_start() {
 
 #[test]
 fn short_lived_processes_are_never_lost() {
-    let rounds: u32 = if std::env::var_os("INSULA_LONG").is_some() { 10_000 } else { 1_000 };
+    let is_set = |name| std::env::var_os(name).is_some();
+    let rounds = match (is_set("INSULA_LONG"), is_set("INSULA_VM")) {
+        (true, _) => 10_000,
+        (false, true) => 100,
+        (false, false) => 1_000,
+    };
     let lab = Lab::new();
     let bundle = lab.bundle();
     for round in 0..rounds {

@@ -12,9 +12,10 @@ use crate::shell::{output, program};
 /// MiB of memory: every test has a tmpfs of its own.
 const MEMORY: &str = "2048";
 
-/// The kernel's words: nothing on the console that takes time, and the unit that does the work instead of a login.
+/// The kernel's words: nothing on the console that takes time, the unit that does the work instead of a login, and
+/// patience, for a busy host.
 const KERNEL: &str = "console=ttyS0 quiet panic=-1 systemd.unit=insula-vm.service systemd.show_status=no \
-    no_timer_check mitigations=off random.trust_cpu=on";
+    systemd.default_timeout_start_sec=900 systemd.service_watchdogs=no no_timer_check mitigations=off random.trust_cpu=on";
 
 /// Boots the image with the archive `input` as its second disk. What its script prints goes to standard output; what
 /// it leaves comes into `dir/back`, with the journal and the serial log. The script's exit code.

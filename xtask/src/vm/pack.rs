@@ -11,7 +11,15 @@ use crate::shell::{cargo, output, program, target};
 
 /// Builds the test programs that start containers or make cgroups; where they are.
 pub(super) fn test_programs() -> Result<Vec<PathBuf>, String> {
-    let mut build = cargo(["test", "--no-run", "--message-format=json", "-p", "insula-tests", "-p", "insula-cgroup"]);
+    let mut build = cargo([
+        "test",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+        "-p",
+        "insula-tests",
+        "-p",
+        "insula-cgroup",
+    ]);
     let messages = output(build.stderr(Stdio::inherit()))?;
     let programs = executables(&messages);
     if programs.is_empty() { Err("cargo built no test program".into()) } else { Ok(programs) }
