@@ -34,6 +34,17 @@ pub(crate) fn now() -> (i64, u32) {
     (time.tv_sec, time.tv_nsec as u32)
 }
 
+/// Whether this is root of the host, not one that an ordinary user's engine (podman) has made in a user namespace,
+/// whose variables are still the user's. COMPAT(runc): `USER=root` says that the former is meant.
+fn is_real_root() -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let map = insula_run::file::read_text(CWD, "/proc/self/uid_map", 4096, "read the user ids of this namespace");
+    let is_everybody = |line: &str| line.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    variable("USER") == Some("root") || map.map_or(true, |map| map.lines().next().is_some_and(is_everybody))
+}
+
 impl<'a> Context<'a> {
     pub(crate) fn new(parsed: &Parsed<'a>) -> Self {
         let globals = parsed.globals();
@@ -52,10 +63,10 @@ impl<'a> Context<'a> {
     pub(crate) fn root_path(&self) -> String {
         match self.root {
             Some(path) => absolute(path),
-            None if rustix::process::geteuid().is_root() => String::from(ROOT),
             None => match variable("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/')) {
-                Some(dir) => format!("{dir}/insula"),
-                None => format!("/tmp/insula-{}", rustix::process::geteuid().as_raw()),
+                Some(dir) if !is_real_root() => format!("{dir}/insula"),
+                _ if rustix::process::geteuid().is_root() => String::from(ROOT),
+                _ => format!("/tmp/insula-{}", rustix::process::geteuid().as_raw()),
             },
         }
     }
