@@ -5,7 +5,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 port() {
     for port in /sys/class/virtio-ports/*; do [ "$(cat "$port/name")" != "$1" ] || echo "/dev/${port##*/}"; done
 }
-for module in overlay veth tun fuse loop dummy bridge bfq rdma_rxe; do modprobe --quiet "$module"; done
+for module in virtio_console overlay veth tun fuse loop dummy bridge bfq rdma_rxe; do modprobe --quiet "$module"; done
 # Block I/O weights are of two kinds; this disk has the one of the BFQ scheduler.
 echo bfq > /sys/block/vda/queue/scheduler
 mkdir -p /in /out
