@@ -4,7 +4,6 @@
 use alloc::format;
 use alloc::string::String;
 use insula_error::{Error, Result};
-use insula_sys::weak::{self, Weakness};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -35,7 +34,6 @@ pub(crate) fn clean(path: &str, pointer: &str) -> Result<String> {
     for component in path.split('/') {
         match component {
             "" | "." => {}
-            ".." if weak::is(Weakness::ClimbingCgroups) => push(&mut result, ".."),
             ".." => result.truncate(result.rfind('/').unwrap_or(0)),
             name => {
                 if name.len() > 255 {
@@ -69,9 +67,6 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 /// Opens `path` (clean) below the directory `root`, which it cannot leave by links, mounts or `..`.
 pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { "." } else { path };
-    if weak::is(Weakness::ClimbingCgroups) {
-        return rustix::fs::openat(root, path, flags | OFlags::CLOEXEC, Mode::empty());
-    }
     loop {
         match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), BENEATH) {
             // A rename elsewhere disturbed the lookup (openat2(2)); it can only happen while somebody renames.

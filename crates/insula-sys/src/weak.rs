@@ -48,8 +48,6 @@ weaknesses! {
     NoDeadline = "no-deadline",
     /// A frozen cgroup is waited for.
     AwaitThaw = "await-thaw",
-    /// Paths of cgroups may climb.
-    ClimbingCgroups = "climbing-cgroups",
     /// The session keyring is the caller's.
     SharedKeyring = "shared-keyring",
     /// Hooks have as much time as they like.
