@@ -90,6 +90,8 @@ pub(super) fn sets(process: &Process<'_>) -> Sets {
 pub(super) fn needed(planned: &Planned, process: &Process<'_>) -> u64 {
     let bits = |names: &[&str]| names.iter().filter_map(|name| capability(name)).fold(0, |set, n| set | 1_u64 << n);
     match planned.step {
+        // A namespace that is entered only once the process is in its cgroup.
+        Step::Join { .. } | Step::Unshare { .. } => bits(&["CAP_SYS_ADMIN"]),
         Step::User { uid: 0, .. } => bits(&["CAP_SETGID", "CAP_SETUID"]),
         Step::User { .. } => bits(&["CAP_SETGID", "CAP_SETUID", "CAP_CHOWN"]),
         Step::Limit { .. } => bits(&["CAP_SYS_RESOURCE"]),
