@@ -28,6 +28,7 @@ mod identities;
 pub mod injector;
 mod invocation;
 mod lab;
+pub mod page;
 mod printed;
 mod runtime;
 mod skip;

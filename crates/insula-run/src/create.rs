@@ -83,7 +83,7 @@ pub struct Container {
 /// Whatever failed. Nothing is left behind: no process, mount, cgroup or state.
 pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>, log: &dyn Log) -> Result<Container> {
     check_terminal(spec, request)?;
-    let drafted = draft(spec, request, false).map_err(|e| match root.home(request.id) {
+    let drafted = draft(spec, request, Some(root), false).map_err(|e| match root.home(request.id) {
         // Its cgroup is in use because the container is there: that is the plainer word.
         Ok(Some(home)) if e.pointer() == Some("/linux/cgroupsPath") => crate::store::exists(&home.id, &home.path),
         _ => e,
@@ -282,9 +282,10 @@ pub(crate) struct Draft {
     pub(crate) class: Option<Class>,
 }
 
-/// Looks at the host and compiles the plan. Changes nothing. With `as_root` it plans what root would do.
-pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, as_root: bool) -> Result<Draft> {
-    let (joins, join_facts) = gather::joins(spec, &request.pinned)?;
+/// Looks at the host and compiles the plan. Changes nothing. `root` has the containers whose namespaces may be joined.
+/// With `as_root` it plans what root would do.
+pub(crate) fn draft(spec: &Spec<'_>, request: &Request<'_>, root: Option<&Root>, as_root: bool) -> Result<Draft> {
+    let (joins, join_facts) = gather::joins(spec, &request.pinned, root)?;
     let layout = Layout::probe()?;
     let hierarchies = gather::hierarchies(&layout);
     let mut facts = gather::facts(spec, request.bundle);

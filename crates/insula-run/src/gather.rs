@@ -2,6 +2,8 @@
 //! Facts for the plan. Every namespace path is opened here, once, and only the descriptor is used from then on.
 
 use crate::share::Pinned;
+use crate::status;
+use crate::store::Root;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,8 +23,13 @@ pub(crate) type Joins = PerKind<Option<OwnedFd>>;
 /// such as `net:[4026532281]`.
 pub(crate) const EXPECT: &str = "io.insula.namespace.";
 
-/// Opens what the document joins, and says how each relates to the caller and to the joined user namespace.
-pub(crate) fn joins(spec: &Spec<'_>, pinned: &Pinned) -> Result<(Joins, PerKind<Option<JoinFact>>)> {
+/// Opens what the document joins, and says how each relates to the caller and to the joined user namespace. `root` has
+/// the containers that may be meant.
+pub(crate) fn joins(
+    spec: &Spec<'_>,
+    pinned: &Pinned,
+    root: Option<&Root>,
+) -> Result<(Joins, PerKind<Option<JoinFact>>)> {
     let mut fds: Joins = PerKind::from_fn(|_| None);
     let mut facts: PerKind<Option<JoinFact>> = PerKind::from_fn(|_| None);
     for (index, entry) in spec.linux.namespaces.iter().enumerate() {
@@ -44,7 +51,7 @@ pub(crate) fn joins(spec: &Spec<'_>, pinned: &Pinned) -> Result<(Joins, PerKind<
             && !path.starts_with("/proc/thread-self/")
             && kind != Kind::USER
         {
-            suspicious(kind, path, &pointer, &identity)?;
+            suspicious(kind, path, &pointer, &identity, root)?;
         }
         let owner = insula_ns::identity::owner(fd.as_fd())?.map(|(_, owner)| owner);
         facts[kind] = Some(JoinFact { identity, own, owned_by_joined_user: false, owner });
@@ -97,13 +104,15 @@ fn expected(spec: &Spec<'_>, kind: Kind, found: &Identity, pointer: &str, path: 
 }
 
 /// `/proc/<pid>/ns/<kind>` that leads to the runtime's own namespace is most often the path of a process that ended and
-/// whose number was used again: isolation would be lost without a word.
-fn suspicious(kind: Kind, path: &str, pointer: &str, identity: &Identity) -> Result<()> {
+/// whose number was used again: isolation would be lost without a word. Unless the process is a container's that was given
+/// that namespace: engines make the containers of a pod on its host's network with paths to the pod's first one.
+fn suspicious(kind: Kind, path: &str, pointer: &str, identity: &Identity, root: Option<&Root>) -> Result<()> {
     let of_process =
         path.strip_prefix("/proc/").and_then(|rest| rest.split('/').next()).and_then(|pid| pid.parse::<u32>().ok());
     match of_process {
         Some(1) | None => Ok(()),
         Some(pid) if pid as i32 == rustix::process::getpid().as_raw_nonzero().get() => Ok(()),
+        Some(pid) if root.is_some_and(|root| was_given(root, pid as i32, kind, identity)) => Ok(()),
         Some(pid) => Err(Error::invalid(
             pointer,
             format!("join the {kind} namespace of process {pid}"),
@@ -111,6 +120,16 @@ fn suspicious(kind: Kind, path: &str, pointer: &str, identity: &Identity) -> Res
         )
         .advice(format!("use /proc/self/ns/{} to stay in the runtime's own on purpose", kind.namespace().proc_name))),
     }
+}
+
+/// Whether process `pid` is the first one of a container that lives and that was given the namespace `identity`.
+fn was_given(root: &Root, pid: i32, kind: Kind, identity: &Identity) -> bool {
+    let ids = root.ids().unwrap_or_default();
+    let mut records = ids.iter().filter_map(|id| status::find(Some(root), id).ok().map(|(_, record)| record));
+    records.any(|record| {
+        let given = record.held(kind).is_some_and(|held| held.is(identity));
+        given && record.init.pid == pid && record.init().is_some()
+    })
 }
 
 /// How the control groups look to the plan.

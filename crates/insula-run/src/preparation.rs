@@ -120,7 +120,7 @@ impl Preparation<'_> {
         let target = doors.clone_target().filter(|_| self.plan.staged && !late);
         let cgroup = target.map(owned).transpose()?;
         let again =
-            weak::is(Weakness::OpenTwice).then(|| gather::joins(self.spec, &self.request.pinned)).transpose()?;
+            weak::is(Weakness::OpenTwice).then(|| gather::joins(self.spec, &self.request.pinned, None)).transpose()?;
         let joins = again.map(|(joins, _)| joins).or_else(|| self.joins.take());
         let sources = Sources { joins, tasks, cgroup, fifo: self.fifo.take(), init: None };
         self.filled = Some(fill(&self.plan, sources)?);

@@ -10,6 +10,8 @@ use std::process::{ChildStdin, Command, Stdio};
 #[derive(Debug)]
 pub(crate) struct Daemon {
     directory: PathBuf,
+    /// The keeper's process id.
+    keeper: u32,
     /// The supervisor reads the other end; its end of file, when this process ends in whatever way, stops the daemon.
     _until_closed: ChildStdin,
 }
@@ -48,8 +50,17 @@ impl Daemon {
             .expect("start the daemon's keeper");
         let until = child.stdin.take().expect("standard input is a pipe");
         // It outlives this process on purpose; nobody waits for it.
+        let keeper = child.id();
         drop(child);
-        Self { directory, _until_closed: until }
+        Self { directory, keeper, _until_closed: until }
+    }
+
+    /// The process of the words that it was started with. Panics unless it runs.
+    #[track_caller]
+    pub(crate) fn first(&self) -> i32 {
+        let keeper = i32::try_from(self.keeper).expect("process ids fit");
+        // setsid becomes the keeper; unshare is its child, the supervisor unshare's.
+        first_child(first_child(first_child(keeper)))
     }
 
     /// Its directory.
@@ -68,6 +79,15 @@ impl Daemon {
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(10)..].join("\n")
     }
+}
+
+/// The oldest living child of a process.
+#[track_caller]
+fn first_child(pid: i32) -> i32 {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let first = children.split_whitespace().next().and_then(|word| word.parse().ok());
+    first.unwrap_or_else(|| panic!("{path} is empty"))
 }
 
 /// Whether `program` can be run at all.

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! insula below real engines: docker, containerd's ctr, podman.
+//! insula below real engines: docker, containerd's ctr and CRI plugin, podman, buildah.
 
 mod containerd;
+mod cri;
 mod daemon;
 mod docker;
 mod docker_options;
+mod grpc;
+mod machine;
+mod page;
 mod podman;
+mod protobuf;

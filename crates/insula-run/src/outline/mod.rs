@@ -98,7 +98,7 @@ pub fn outline(
     if as_root && user != 0 {
         notes.push(format!("planned as for root: of what user {user} may do, nothing is said"));
     }
-    let draft = draft(spec, request, as_root)?;
+    let draft = draft(spec, request, root, as_root)?;
     if draft.rootless && !draft.group.is_none() {
         notes.push(String::from("cgroups that the caller may not make are left out, and create says so"));
     }
