@@ -78,6 +78,7 @@ cat >/etc/containers/containers.conf.d/10-machine.conf <<END
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+infra_image = "localhost/pause:latest"
 END
 cat >/etc/containers/policy.json <<END
 {"default": [{"type": "insecureAcceptAnything"}]}
