@@ -13,7 +13,6 @@ HOST=${HOST:-/}
 HERE=$(cd "$(dirname "$0")" && pwd)
 HOST=${HOST%/}
 PROGRAM=/usr/local/bin/insula
-IMPORTED=/etc/containerd/conf.d/50-insula.toml
 MAIN=/etc/containerd/config.toml
 CRIO=/etc/crio/crio.conf.d/50-insula.conf
 # Where the engines keep the states of their containers.
@@ -47,6 +46,29 @@ containerd_version() {
     sed -n 's/^[[:space:]]*version[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p' "$HOST$MAIN" | head -n 1
 }
 
+BEGIN='# insula begins: by its installer'
+END='# insula ends'
+
+# containerd's settings without the handler.
+without_handler() {
+    sed "/^$BEGIN\$/,/^$END\$/d" "$HOST$MAIN"
+}
+
+# containerd's settings with the handler. Where they name no runtime yet, with the built-in one, too: any that is named
+# replaces the built-in list, and the plugin does not start without its default.
+with_handler() { # snippet
+    without_handler
+    # Its last line may lack its end.
+    [ -z "$(tail -c 1 "$HOST$MAIN")" ] || echo
+    echo "$BEGIN"
+    if ! without_handler | grep -q '^[[:space:]]*\[.*\.containerd\.runtimes'; then
+        sed -n 's/^\(\[plugins.*runtimes\.\)insula\]$/\1runc]/p' "$1"
+        echo '  runtime_type = "io.containerd.runc.v2"'
+    fi
+    sed -e '/^#/d' -e '/^version/d' -e "s|/usr/bin/insula|$PROGRAM|" "$1"
+    echo "$END"
+}
+
 register() {
     CHANGED=no
     if [ -e "$HOST$MAIN" ]; then
@@ -55,18 +77,14 @@ register() {
             2) snippet=$(find_file containerd/config-v1.toml) ;;
             *) fail "$MAIN has no version 2 or 3; migrate it first (containerd config migrate)" ;;
         esac
-        sed "s|/usr/bin/insula|$PROGRAM|" "$snippet" > "$HOST$MAIN.insula"
-        mkdir -p "$(dirname "$HOST$IMPORTED")"
-        if ! cmp -s "$HOST$MAIN.insula" "$HOST$IMPORTED"; then CHANGED=yes; fi
-        mv "$HOST$MAIN.insula" "$HOST$IMPORTED"
-        if ! grep -q '^[[:space:]]*imports[[:space:]]*=' "$HOST$MAIN"; then
-            # A key of the top level must stand before the first table.
-            { echo 'imports = ["/etc/containerd/conf.d/*.toml"] # by insula'; cat "$HOST$MAIN"; } > "$HOST$MAIN.new"
+        # Appended, not imported: up to containerd 1.7 a file that is imported replaces all that is said of a plugin.
+        with_handler "$snippet" > "$HOST$MAIN.new"
+        if cmp -s "$HOST$MAIN.new" "$HOST$MAIN"; then
+            rm "$HOST$MAIN.new"
+        else
             chmod --reference="$HOST$MAIN" "$HOST$MAIN.new"
             mv "$HOST$MAIN.new" "$HOST$MAIN"
             CHANGED=yes
-        elif ! grep '^[[:space:]]*imports[[:space:]]*=' "$HOST$MAIN" | grep -q 'conf\.d/\*\.toml'; then
-            fail "$MAIN imports other files: add \"$IMPORTED\" to that list"
         fi
     fi
     if [ -d "$HOST/etc/crio" ]; then
@@ -140,9 +158,12 @@ uninstall() {
             [ -z "$left" ] || fail "still needed by containers in $root: $(echo "$left" | tr '\n' ' ')"
         fi
     done
-    rm -f "$HOST$IMPORTED" "$HOST$CRIO"
-    if [ -e "$HOST$MAIN" ]; then sed -i '/^imports = .* # by insula$/d' "$HOST$MAIN"; fi
-    rmdir "$HOST$(dirname "$IMPORTED")" 2>/dev/null || true
+    rm -f "$HOST$CRIO"
+    if [ -e "$HOST$MAIN" ]; then
+        without_handler > "$HOST$MAIN.new"
+        chmod --reference="$HOST$MAIN" "$HOST$MAIN.new"
+        mv "$HOST$MAIN.new" "$HOST$MAIN"
+    fi
     restart
     rm -f "$HOST$PROGRAM"
     say "removed"

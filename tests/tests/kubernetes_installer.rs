@@ -60,7 +60,6 @@ impl Node {
 }
 
 const PROGRAM: &str = "usr/local/bin/insula";
-const SNIPPET: &str = "etc/containerd/conf.d/50-insula.toml";
 const CRIO: &str = "etc/crio/crio.conf.d/50-insula.conf";
 const MAIN: &str = "etc/containerd/config.toml";
 const VERSION_2: &str = "version = 2\n\n[plugins]\n";
@@ -82,14 +81,16 @@ fn installs_proves_and_removes() {
     assert!(output.stdout.contains("installed: "), "{output}");
     let program = fs::read(node.lab.path("host").join(PROGRAM)).expect("the program");
     assert!(program == fs::read(runtime()).expect("the program"), "another program was installed");
-    assert!(node.read(SNIPPET).contains("BinaryName = \"/usr/local/bin/insula\""), "{}", node.read(SNIPPET));
-    assert!(node.read(SNIPPET).contains("io.containerd.grpc.v1.cri"), "{}", node.read(SNIPPET));
+    let settings = node.read(MAIN);
+    assert!(settings.starts_with(VERSION_2), "{settings}");
+    assert!(settings.contains("BinaryName = \"/usr/local/bin/insula\""), "{settings}");
+    // Whoever names a runtime names all of them.
+    assert_eq!(settings.matches("io.containerd.grpc.v1.cri\".containerd.runtimes.runc]").count(), 1, "{settings}");
     assert!(node.read(CRIO).contains("/usr/local/bin/insula"), "{}", node.read(CRIO));
-    assert!(node.read(MAIN).starts_with("imports = ["), "{}", node.read(MAIN));
     node.run("status").assert_code(0);
     node.run("uninstall").assert_code(0);
     assert_eq!(node.read(MAIN), VERSION_2, "the engine's settings are as they were");
-    for name in [PROGRAM, SNIPPET, CRIO, "etc/containerd/conf.d"] {
+    for name in [PROGRAM, CRIO] {
         assert!(!node.has(name), "{name} is left");
     }
     let run = fs::read_dir(node.lab.path("host/run")).expect("list /run");
@@ -101,11 +102,10 @@ fn installs_proves_and_removes() {
 fn a_second_install_changes_nothing() {
     let node = node!("version = 3\n");
     node.run("install").assert_code(0);
-    let before = (node.read(MAIN), node.read(SNIPPET));
+    let before = node.read(MAIN);
     node.run("install").assert_code(0);
-    assert_eq!((node.read(MAIN), node.read(SNIPPET)), before);
-    assert!(before.1.contains("io.containerd.cri.v1.runtime"), "{}", before.1);
-    assert_eq!(before.0.matches("imports").count(), 1, "{}", before.0);
+    assert_eq!(node.read(MAIN), before);
+    assert_eq!(before.matches("\"io.containerd.cri.v1.runtime\".containerd.runtimes.insula]").count(), 1, "{before}");
 }
 
 #[test]
@@ -115,17 +115,35 @@ fn settings_of_unknown_version_are_left_alone() {
     assert_ne!(output.code(), 0, "{output}");
     assert!(output.stderr.contains("config migrate"), "{output}");
     assert_eq!(node.read(MAIN), "version = 1\n");
-    assert!(!node.has(SNIPPET), "a snippet was placed");
 }
 
+/// What an administrator says of the same plugin stays in force.
 #[test]
-fn other_imports_are_the_administrators() {
-    let settings = "version = 2\nimports = [\"/etc/containerd/mine.toml\"]\n";
-    let node = node!(settings);
-    let output = node.run("install");
-    assert_ne!(output.code(), 0, "{output}");
-    assert!(output.stderr.contains("50-insula.toml"), "{output}");
-    assert_eq!(node.read(MAIN), settings);
+fn settings_of_the_administrator_stay() {
+    let plugin = "plugins.\"io.containerd.grpc.v1.cri\"";
+    let settings = format!(
+        "version = 2\nimports = [\"/etc/containerd/mine.toml\"]\n[{plugin}]\n  sandbox_image = \"my/pause\"\n\
+         [{plugin}.containerd.runtimes.runc]\n  runtime_type = \"io.containerd.runc.v2\"\n"
+    );
+    let node = node!(&settings);
+    node.run("install").assert_code(0);
+    assert!(node.read(MAIN).starts_with(&settings), "{}", node.read(MAIN));
+    let config = node.lab.path("host").join(MAIN);
+    let dump = node.lab.command("containerd").arg("--config").arg(config).args(["config", "dump"]);
+    if is_installed("containerd") {
+        // The imported file is not there, which containerd would complain of.
+        fs::write(node.lab.path("host").join(MAIN), node.read(MAIN).replace("imports", "# imports")).expect("write");
+        let dump = dump.ok().stdout;
+        for setting in ["sandbox_image = \"my/pause\"", "runtimes.runc]", "BinaryName = \"/usr/local/bin/insula\""] {
+            assert!(dump.contains(setting), "{setting} is not in {dump}");
+        }
+    }
+    node.run("uninstall").assert_code(0);
+}
+
+/// Whether the program can be run at all.
+fn is_installed(program: &str) -> bool {
+    std::process::Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 #[test]
@@ -150,7 +168,7 @@ fn what_containers_need_stays() {
     let output = node.run("uninstall");
     assert_ne!(output.code(), 0, "{output}");
     assert!(output.stderr.contains("needed"), "{output}");
-    assert!(node.has(PROGRAM) && node.has(SNIPPET), "taken away under a container");
+    assert!(node.has(PROGRAM) && node.has(CRIO), "taken away under a container");
     node.lab.words(&["--root"]).arg(&root).args(["delete", "--force", "needed"]).ok();
     node.run("uninstall").assert_code(0);
     assert!(!node.has(PROGRAM));
