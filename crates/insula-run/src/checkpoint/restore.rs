@@ -58,7 +58,7 @@ pub fn restore(
     let descriptors = super::descriptors(&super::directory(choices.image_path, OPEN, false)?, choices.image_path)?;
     let work_path = choices.work_path.unwrap_or(choices.image_path);
     drop(super::directory(work_path, "make the directory for CRIU's log", true)?);
-    let Draft { mut joins, facts, group, devices, plan, rootless, .. } = draft(spec, request, false)?;
+    let Draft { mut joins, facts, group, devices, plan, rootless, .. } = draft(spec, request, Some(root), false)?;
     super::refuse_rootless(attempted(), rootless)?;
     refuse_joins(&plan.wants)?;
 
