@@ -60,8 +60,8 @@ impl Init {
     fn bind_device(&mut self, node: &Node<'_>) -> Outcome<()> {
         let target = self.ensure_file(node.path)?;
         let tree = insula_sys::memory::borrow(node.bind.0 as i32);
-        attach(tree, target.as_fd()).on(node.path.to_bytes())?;
-        insula_sys::memory::close(tree);
+        attach(tree, target).on(node.path.to_bytes())?;
+        crate::temporary::done(tree);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ mod paths;
 mod process;
 mod program;
 mod report;
+mod temporary;
 mod terminal;
 mod walk;
 
@@ -48,6 +49,7 @@ extern "C" fn insula_main() -> i32 {
         if let Err(fault) = done {
             return init.report(&fault);
         }
+        temporary::sweep_many();
     }
     0
 }
@@ -61,7 +63,7 @@ fn list() -> Option<(rustix::fd::BorrowedFd<'static>, Reader<'static>, u32)> {
     let (fd, offset, length) = (numbers.next()??, numbers.next()??, numbers.next()??);
     let image = insula_sys::memory::borrow(i32::try_from(fd).ok()?);
     let bytes = insula_sys::memory::map_sealed(image, offset, length as usize).ok()?;
-    insula_sys::memory::close(image);
+    temporary::done(image);
     let mut reader = Reader::new(bytes);
     if u32::get(&mut reader).ok()? != MAGIC {
         return None;

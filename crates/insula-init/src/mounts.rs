@@ -4,20 +4,21 @@
 
 use crate::fault::{Fault, Of, On, Outcome, Text};
 use crate::paths::{is_dir, open_in};
-use crate::walk::Init;
+use crate::temporary::{done, temporary};
+use crate::walk::{Init, adopt_from_plan};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use insula_steps::message::{Call, Tag};
 use insula_steps::{
-    ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings,
+    ATTACH_DIR, ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings,
 };
-use insula_sys::mount::{MountAttr, attr, mount_setattr, propagation};
+use insula_sys::mount::{MountAttr, attr, clone_with_attr, mount_setattr, propagation};
 use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
@@ -41,31 +42,35 @@ pub(crate) fn new_mount(fstype: &CStr, options: Strings<'_>, attributes: u64) ->
 
 /// As [`new_mount`], with the mode of the root directory given before all other options.
 fn new_mount_with_mode(fstype: &CStr, options: Strings<'_>, attributes: u64, mode: Option<u32>) -> Outcome<OwnedFd> {
-    let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen).on(fstype.to_bytes())?;
+    let context = temporary(fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen).on(fstype.to_bytes())?);
     if let Some(mode) = mode {
-        let digits = [9, 6, 3, 0].map(|shift| b'0' + (mode >> shift & 7) as u8);
-        fsconfig_set_string(context.as_fd(), c"mode", &digits[..]).of(Call::Fsconfig).on(b"mode")?;
+        fsconfig_set_string(context, c"mode", &octal(mode)[..]).of(Call::Fsconfig).on(b"mode")?;
     }
     for option in options.iter() {
         let bytes = option.to_bytes();
         let set = match bytes.iter().position(|byte| *byte == b'=') {
-            Some(at) => fsconfig_set_string(context.as_fd(), &bytes[..at], &bytes[at + 1..]),
-            None => fsconfig_set_flag(context.as_fd(), option),
+            Some(at) => fsconfig_set_string(context, &bytes[..at], &bytes[at + 1..]),
+            None => fsconfig_set_flag(context, option),
         };
         if set == Err(Errno::INVAL) && bytes.starts_with(b"gid=") && fstype == c"devpts" {
             // Not mapped in a joined user namespace, as the plan leaves it out of one whose map it knows.
             continue;
         }
-        set.map_err(|errno| explained(Call::Fsconfig, errno, &context, bytes))?;
+        set.map_err(|errno| explained(Call::Fsconfig, errno, context, bytes))?;
     }
-    fsconfig_create(context.as_fd()).map_err(|errno| explained(Call::Fsconfig, errno, &context, fstype.to_bytes()))?;
+    fsconfig_create(context).map_err(|errno| explained(Call::Fsconfig, errno, context, fstype.to_bytes()))?;
     let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .map_err(|errno| explained(Call::Fsmount, errno, &context, fstype.to_bytes()))
+    fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(|errno| explained(Call::Fsmount, errno, context, fstype.to_bytes()))
+}
+
+/// The four digits of a mode.
+fn octal(mode: u32) -> [u8; 4] {
+    [9, 6, 3, 0].map(|shift| b'0' + (mode >> shift & 7) as u8)
 }
 
 /// A failure with the file system's own words, which the context keeps (fsopen(2)).
-fn explained(call: Call, errno: Errno, context: &OwnedFd, object: &[u8]) -> Fault {
+fn explained(call: Call, errno: Errno, context: BorrowedFd<'_>, object: &[u8]) -> Fault {
     let mut fault = Fault::new(call, errno).on(object);
     let mut words = [0_u8; 160];
     if let Ok(length) = rustix::io::read(context, &mut words) {
@@ -146,7 +151,15 @@ impl Init {
         let copy_up = new.flags & MOUNT_COPY_UP != 0;
         // The copy is written before the mount turns read-only.
         let first = if copy_up { new.attributes & !attr::RDONLY } else { new.attributes };
-        let mode = if new.flags & MOUNT_INHERIT_MODE == 0 { None } else { self.mode_of(new.target) };
+        let (target, made) = self.mount_point(new.target, new.flags)?;
+        if !made {
+            self.last_parent = None;
+        }
+        let inherits = new.flags & MOUNT_INHERIT_MODE != 0 && !made;
+        let mode = if inherits { mode_of(target) } else { None };
+        if !copy_up && self.root.is_some() && mount_here(new, mode, target) {
+            return Ok(());
+        }
         let tree = match new_mount_with_mode(new.fstype, new.options, first, mode) {
             Err(fault) if new.flags & MOUNT_LENIENT != 0 && fault.errno() == Errno::PERM => {
                 self.warn(&fault);
@@ -154,60 +167,59 @@ impl Init {
             }
             made => made?,
         };
-        let target = self.mount_point(new.target, new.flags)?;
+        let tree = temporary(tree);
         if copy_up {
-            self.copy_up(target.as_fd(), tree.as_fd()).on(new.target.to_bytes())?;
+            self.copy_up(target, tree).on(new.target.to_bytes())?;
             if first != new.attributes {
-                change(tree.as_fd(), false, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })?;
+                change(tree, false, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })?;
             }
         }
         if new.propagation != 0 {
-            change(tree.as_fd(), false, &MountAttr { propagation: new.propagation, ..MountAttr::default() })?;
+            change(tree, false, &MountAttr { propagation: new.propagation, ..MountAttr::default() })?;
         }
-        attach(tree.as_fd(), target.as_fd()).on(new.target.to_bytes())?;
-        self.last_parent = None;
-        Ok(())
+        attach(tree, target).on(new.target.to_bytes())
     }
 
-    /// Permission bits of what is at `target`, if there is anything.
-    fn mode_of(&self, target: &CStr) -> Option<u32> {
-        let at = self.resolve(target).ok()?;
-        rustix::fs::statat(at, c"", rustix::fs::AtFlags::EMPTY_PATH).ok().map(|stat| stat.st_mode & 0o7777)
-    }
-
-    /// The directory to mount on.
-    fn mount_point(&self, target: &CStr, flags: u32) -> Outcome<OwnedFd> {
+    /// The directory to mount on, and whether it was made where nothing else can lie.
+    fn mount_point(&mut self, target: &CStr, flags: u32) -> Outcome<(BorrowedFd<'static>, bool)> {
         if flags & MOUNT_PLAIN_DIR != 0 {
             // CVE-2019-19921 and its kin: /proc and /sys must be directories of the image, not links into a shared volume.
             let open = OFlags::PATH | OFlags::DIRECTORY;
             match open_in(self.root(), target, open, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
                 Err(Errno::NOENT) => drop(self.ensure_dir(target)?),
-                done => return done.of(Call::NotPlain).on(target.to_bytes()),
+                done => return done.map(|dir| (temporary(dir), false)).of(Call::NotPlain).on(target.to_bytes()),
             }
             // Looked at again: a neighbour may have put a link there meanwhile.
             return open_in(self.root(), target, open, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+                .map(|dir| (temporary(dir), false))
                 .of(Call::NotPlain)
                 .on(target.to_bytes());
         }
-        let dir = self.ensure_dir(target)?;
-        refuse_procfs(dir.as_fd()).on(target.to_bytes())?;
-        Ok(dir)
+        let (dir, made) = self.mount_dir(target)?;
+        if !made {
+            refuse_procfs(dir).on(target.to_bytes())?;
+        }
+        Ok((dir, made))
     }
 
     /// [`insula_steps::Step::Attach`]
     pub(crate) fn attach_tree(&mut self, tree: BorrowedFd<'_>, target: &CStr, flags: u32) -> Outcome<()> {
-        let dir = is_dir(tree).of(Call::Stat).on(target.to_bytes())?;
-        let point = match (flags & ATTACH_PLAIN_DIR != 0, dir) {
-            (true, _) => self.mount_point(target, MOUNT_PLAIN_DIR)?,
-            (_, true) => self.ensure_dir(target)?,
-            _ => self.ensure_file(target)?,
+        let plain = flags & ATTACH_PLAIN_DIR != 0;
+        let (point, made) = if plain {
+            self.mount_point(target, MOUNT_PLAIN_DIR)?
+        } else if flags & ATTACH_DIR != 0 || is_dir(tree).of(Call::Stat).on(target.to_bytes())? {
+            self.mount_dir(target)?
+        } else {
+            (self.ensure_file(target)?, false)
         };
-        if flags & ATTACH_ON_PROC == 0 {
-            refuse_procfs(point.as_fd()).on(target.to_bytes())?;
+        if flags & ATTACH_ON_PROC == 0 && !made && !plain {
+            refuse_procfs(point).on(target.to_bytes())?;
         }
-        attach(tree, point.as_fd()).on(target.to_bytes())?;
-        insula_sys::memory::close(tree);
-        self.last_parent = None;
+        attach(tree, point).on(target.to_bytes())?;
+        done(tree);
+        if !made {
+            self.last_parent = None;
+        }
         Ok(())
     }
 
@@ -221,40 +233,45 @@ impl Init {
         all: &MountAttr,
     ) -> Outcome<()> {
         let from = self.resolve(source).of(Call::Openat2).on(source.to_bytes())?;
-        let tree = clone_tree(from.as_fd(), recursive).on(source.to_bytes())?;
+        let tree = temporary(clone_tree(from, recursive).on(source.to_bytes())?);
         if users.is_some() {
-            self.tell(Tag::Tree, [users.0, all_ids, 0], &[], Some(tree.as_fd())).of(Call::Send)?;
+            self.tell(Tag::Tree, [users.0, all_ids, 0], &[], Some(tree)).of(Call::Send)?;
             self.await_go()?;
         }
         for (recursive, attr) in [(false, top), (true, all)] {
             if attr.set | attr.clear != 0 {
-                change(tree.as_fd(), recursive, attr).on(target.to_bytes())?;
+                change(tree, recursive, attr).on(target.to_bytes())?;
             }
         }
-        let dir = is_dir(tree.as_fd()).of(Call::Stat).on(source.to_bytes())?;
-        let point = if dir { self.ensure_dir(target)? } else { self.ensure_file(target)? };
-        refuse_procfs(point.as_fd()).on(target.to_bytes())?;
-        attach(tree.as_fd(), point.as_fd()).on(target.to_bytes())?;
+        let dir = is_dir(tree).of(Call::Stat).on(source.to_bytes())?;
+        let point = if dir { self.mount_dir(target)?.0 } else { self.ensure_file(target)? };
+        refuse_procfs(point).on(target.to_bytes())?;
+        attach(tree, point).on(target.to_bytes())?;
         self.last_parent = None;
         Ok(())
     }
 
     /// [`insula_steps::Step::Change`]
     pub(crate) fn change_mount(&self, target: &CStr, recursive: bool, attr: &MountAttr) -> Outcome<()> {
-        let point = self.resolve(target).of(Call::Openat2).on(target.to_bytes())?;
-        change(point.as_fd(), recursive, attr).on(target.to_bytes())
+        let point = match &self.root {
+            Some(root) if target == c"/" => root.as_fd(),
+            _ => self.resolve(target).of(Call::Openat2).on(target.to_bytes())?,
+        };
+        change(point, recursive, attr).on(target.to_bytes())
     }
 
     /// [`insula_steps::Step::Mask`]: looks first, because a refused bind costs an RCU grace period.
     pub(crate) fn mask(&mut self, path: &CStr, null: u32, more: Strings<'_>) -> Outcome<()> {
-        let target = match self.resolve(path) {
+        let (target, dir) = match self.resolve_dir(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             done => done.of(Call::Openat2).on(path.to_bytes())?,
         };
-        let dir = is_dir(target.as_fd()).of(Call::Stat)?;
         let first = if dir { &self.mask_dir } else { &self.mask_file };
         let cover = match first {
-            Some(covered) => clone_tree(covered.as_fd(), false).on(path.to_bytes())?,
+            Some(covered) => {
+                let cover = temporary(clone_tree(covered.as_fd(), false).on(path.to_bytes())?);
+                return attach(cover, target).on(path.to_bytes());
+            }
             None if dir => {
                 let mut options = Vec::from(&b"nr_blocks=1\0nr_inodes=1\0"[..]);
                 for option in more.iter() {
@@ -264,15 +281,13 @@ impl Init {
                 new_mount(c"tmpfs", options, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?
             }
             None if weak::is(Weakness::MaskByName) => {
-                clone_tree(self.resolve(c"/dev/null").of(Call::Openat2)?.as_fd(), false)?
+                clone_tree(self.resolve(c"/dev/null").of(Call::Openat2)?, false)?
             }
-            None => rustix::io::fcntl_dupfd_cloexec(insula_sys::memory::borrow(null as i32), 0).of(Call::Dup)?,
+            None => adopt_from_plan(null),
         };
-        attach(cover.as_fd(), target.as_fd()).on(path.to_bytes())?;
+        attach(cover.as_fd(), target).on(path.to_bytes())?;
         // One empty tmpfs and one /dev/null serve all: later ones are clones of the first, now that it is attached.
-        if first.is_none() {
-            *(if dir { &mut self.mask_dir } else { &mut self.mask_file }) = Some(cover);
-        }
+        *(if dir { &mut self.mask_dir } else { &mut self.mask_file }) = Some(cover);
         Ok(())
     }
 
@@ -288,14 +303,23 @@ impl Init {
     }
 
     /// [`insula_steps::Step::ReadOnly`]
-    pub(crate) fn read_only(&self, path: &CStr) -> Outcome<()> {
+    pub(crate) fn read_only(&self, path: &CStr, alone: bool) -> Outcome<()> {
         let target = match self.resolve(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             done => done.of(Call::Openat2).on(path.to_bytes())?,
         };
-        let tree = clone_tree(target.as_fd(), true).on(path.to_bytes())?;
-        change(tree.as_fd(), false, &MountAttr { set: attr::RDONLY, ..MountAttr::default() }).on(path.to_bytes())?;
-        attach(tree.as_fd(), target.as_fd()).on(path.to_bytes())
+        let read_only = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+        // KERNEL(6.15): copied and changed in one call; a whole tree would change with all that is below it.
+        let copied = if alone { clone_with_attr(target, &read_only) } else { Err(Errno::NOSYS) };
+        let tree = match copied {
+            Err(Errno::NOSYS) => {
+                let tree = temporary(clone_tree(target, !alone).on(path.to_bytes())?);
+                change(tree, false, &read_only).on(path.to_bytes())?;
+                tree
+            }
+            done => temporary(done.of(Call::OpenTree).on(path.to_bytes())?),
+        };
+        attach(tree, target).on(path.to_bytes())
     }
 
     /// [`insula_steps::Step::Pivot`]: the old root ends up stacked on the new one's own directory and is detached there,
@@ -303,8 +327,8 @@ impl Init {
     pub(crate) fn pivot(&mut self) -> Outcome<()> {
         rustix::process::fchdir(self.root()).of(Call::Chdir)?;
         rustix::process::pivot_root(c".", c".").of(Call::Pivot)?;
-        unmount(c".", UnmountFlags::DETACH).of(Call::Umount)?;
-        rustix::process::chdir(c"/").of(Call::Chdir)
+        // What is left below the working directory is the new root, which stays the working directory.
+        unmount(c".", UnmountFlags::DETACH).of(Call::Umount)
     }
 
     /// [`insula_steps::Step::MoveRoot`]: for hosts whose root cannot be pivoted. The new root is moved over `/` and
@@ -376,7 +400,7 @@ impl Init {
     /// write (CVE-2025-52881).
     pub(crate) fn sysctl(&mut self, name: &CStr, value: &[u8]) -> Outcome<()> {
         if weak::is(Weakness::ProcByName) {
-            self.procfs = Some(self.resolve(c"/proc").of(Call::Openat2)?);
+            self.procfs = Some(self.look(c"/proc").of(Call::Openat2)?);
         }
         if self.procfs.is_none() {
             self.procfs = Some(new_mount(c"proc", Strings::EMPTY, 0)?);
@@ -394,6 +418,58 @@ impl Init {
             .on(name.to_bytes())?;
         rustix::io::write(&file, value).map(drop).of(Call::Write).on(name.to_bytes())
     }
+}
+
+/// Permission bits of what is at a mount point.
+fn mode_of(point: BorrowedFd<'_>) -> Option<u32> {
+    let stat = rustix::fs::statat(point, c"", rustix::fs::AtFlags::EMPTY_PATH).ok()?;
+    Some(stat.st_mode & 0o7777)
+}
+
+/// MOUNT_ATTR_* beside MS_* of mount(2).
+const FLAGS: &[(u64, MountFlags)] = &[
+    (attr::NOSUID, MountFlags::NOSUID),
+    (attr::NODEV, MountFlags::NODEV),
+    (attr::NOEXEC, MountFlags::NOEXEC),
+    (attr::NOATIME, MountFlags::NOATIME),
+    (attr::STRICTATIME, MountFlags::STRICTATIME),
+    (attr::NODIRATIME, MountFlags::NODIRATIME),
+    (attr::NOSYMFOLLOW, MountFlags::from_bits_retain(256)),
+];
+
+/// Mounts by one mount(2) on the directory behind `point`, made the working directory: no path is looked up either, for
+/// half the calls. False where only the other way can say why not, or what is asked for: mount(2) would make the file
+/// system read-only, too, and takes all options in one string.
+fn mount_here(new: &NewMount<'_>, mode: Option<u32>, point: BorrowedFd<'_>) -> bool {
+    let known = FLAGS.iter().fold(0, |bits, flag| bits | flag.0);
+    if new.propagation != 0 || new.attributes & !known != 0 {
+        return false;
+    }
+    let mut data = Vec::with_capacity(128);
+    if let Some(mode) = mode {
+        data.extend_from_slice(b"mode=");
+        data.extend_from_slice(&octal(mode));
+    }
+    let mut source = c"none";
+    for option in new.options.iter() {
+        let bytes = option.to_bytes();
+        if bytes.contains(&b',') {
+            return false;
+        }
+        match bytes.strip_prefix(b"source=") {
+            Some(_) => source = CStr::from_bytes_with_nul(&option.to_bytes_with_nul()[7..]).unwrap_or(source),
+            None => {
+                if !data.is_empty() {
+                    data.push(b',');
+                }
+                data.extend_from_slice(bytes);
+            }
+        }
+    }
+    data.push(0);
+    let flags = FLAGS.iter().filter(|flag| new.attributes & flag.0 != 0).fold(MountFlags::empty(), |all, flag| all | flag.1);
+    rustix::process::fchdir(point).is_ok()
+        && rustix::mount::mount(source, c".", new.fstype, flags, crate::paths::as_c_str(&data)).is_ok()
 }
 
 /// The mount point of a line of mountinfo (proc_pid_mountinfo(5)), if it is one of a procfs or sysfs.

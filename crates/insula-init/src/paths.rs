@@ -4,6 +4,7 @@
 //! descriptor that came back.
 
 use crate::fault::{Fault, Of, On, Outcome};
+use crate::temporary::temporary;
 use crate::walk::Init;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -64,31 +65,62 @@ impl Init {
     }
 
     /// The object at `path` as an O_PATH descriptor.
-    pub(crate) fn resolve(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+    pub(crate) fn look(&self, path: &CStr) -> Result<OwnedFd, Errno> {
         open_in(self.root(), path, OFlags::PATH, Mode::empty(), ResolveFlags::empty())
+    }
+
+    /// The same, for this step.
+    pub(crate) fn resolve(&self, path: &CStr) -> Result<BorrowedFd<'static>, Errno> {
+        self.look(path).map(temporary)
+    }
+
+    /// The directory at `path`, or whatever else lies there and `false`; for this step.
+    pub(crate) fn resolve_dir(&self, path: &CStr) -> Result<(BorrowedFd<'static>, bool), Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        match open_in(self.root(), path, flags, Mode::empty(), ResolveFlags::empty()) {
+            Ok(dir) => Ok((temporary(dir), true)),
+            Err(Errno::NOTDIR) => Ok((self.resolve(path)?, false)),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// The directory at `path`, made with all that is missing above it (mode 0755).
     pub(crate) fn ensure_dir(&self, path: &CStr) -> Outcome<OwnedFd> {
-        match self.resolve(path) {
-            Err(Errno::NOENT) => match self.make_last(path) {
-                Some(dir) => Ok(dir),
-                None => self.make_dirs(path),
-            },
+        match self.look(path) {
+            Err(Errno::NOENT) => self.make_dirs(path),
             done => done.of(Call::Openat2).on(path.to_bytes()),
         }
     }
 
-    /// The usual case: only the last directory is missing. Whatever gets in the way is left to [`Init::make_dirs`].
-    fn make_last(&self, path: &CStr) -> Option<OwnedFd> {
-        let cut = path.to_bytes().iter().rposition(|byte| *byte == b'/')?;
-        let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[cut + 1..]).ok()?;
-        if name.is_empty() || name == c"." || name == c".." {
-            return None;
+    /// The directory to mount on, made where it is missing; whether it was, in the last parent: then it is empty, on a
+    /// file system where directories can be made, and no other name of that parent.
+    pub(crate) fn mount_dir(&mut self, path: &CStr) -> Outcome<(BorrowedFd<'static>, bool)> {
+        let (above, name) = split(path);
+        let usual = !name.is_empty() && name != c"." && name != c"..";
+        let known = matches!(&self.last_parent, Some((known, _)) if known.as_slice() == above);
+        // Most mount points below the last parent are missing, as /dev's.
+        if usual && known && let Some(dir) = self.make_last(name) {
+            return Ok((dir, true));
         }
-        let parent = self.resolve(as_c_str(&c_string(&path.to_bytes()[..cut.max(1)]))).ok()?;
+        match self.look(path) {
+            Err(Errno::NOENT) => {}
+            done => return done.map(|dir| (temporary(dir), false)).of(Call::Openat2).on(path.to_bytes()),
+        }
+        if usual && !known && let Ok(dir) = self.look(as_c_str(&c_string(above))) {
+            self.last_parent = Some((Vec::from(above), dir));
+            if let Some(dir) = self.make_last(name) {
+                return Ok((dir, true));
+            }
+        }
+        self.make_dirs(path).map(|dir| (temporary(dir), false))
+    }
+
+    /// Makes `name` in the last parent and opens it without following anything.
+    fn make_last(&self, name: &CStr) -> Option<BorrowedFd<'static>> {
+        let (_, parent) = self.last_parent.as_ref()?;
         mkdirat(parent, name, Mode::from_raw_mode(0o755)).ok()?;
-        self.resolve(path).ok()
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(parent, name, flags, Mode::empty()).ok().map(temporary)
     }
 
     /// Walks `path` component by component, making what is missing. A link to nowhere is followed inside the root, so
@@ -98,13 +130,13 @@ impl Init {
         let mut links = 0;
         let mut left: Vec<Vec<u8>> = components(path.to_bytes());
         let mut done: Vec<u8> = Vec::from(&b"/"[..]);
-        let mut dir = self.resolve(c"/").of(Call::Openat2)?;
+        let mut dir = self.look(c"/").of(Call::Openat2)?;
         while !left.is_empty() {
             let name = left.remove(0);
             if name == b".." {
                 let cut = done.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 done.truncate(cut.max(1));
-                dir = self.resolve(as_c_str(&c_string(&done))).map_err(|e| fault(Call::Openat2, e))?;
+                dir = self.look(as_c_str(&c_string(&done))).map_err(|e| fault(Call::Openat2, e))?;
                 continue;
             }
             let mut next = done.clone();
@@ -114,7 +146,7 @@ impl Init {
             next.extend_from_slice(&name);
             let (whole, last) = (c_string(&next), c_string(&name));
             let (whole, last) = (as_c_str(&whole), as_c_str(&last));
-            let mut found = self.resolve(whole);
+            let mut found = self.look(whole);
             if matches!(found, Err(Errno::NOENT)) {
                 if let Ok(target) = readlinkat(&dir, last, Vec::new()) {
                     links += 1;
@@ -124,7 +156,7 @@ impl Init {
                     let target = target.as_bytes();
                     if target.starts_with(b"/") {
                         done = Vec::from(&b"/"[..]);
-                        dir = self.resolve(c"/").of(Call::Openat2)?;
+                        dir = self.look(c"/").of(Call::Openat2)?;
                     }
                     let mut rest = components(target);
                     rest.append(&mut left);
@@ -135,7 +167,7 @@ impl Init {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(errno) => return Err(fault(Call::Mkdir, errno)),
                 }
-                found = self.resolve(whole);
+                found = self.look(whole);
             }
             dir = found.map_err(|e| fault(Call::Openat2, e))?;
             done = next;
@@ -147,15 +179,14 @@ impl Init {
     /// directory is remembered: device nodes come in rows.
     pub(crate) fn parent<'p>(&mut self, path: &'p CStr) -> Outcome<(&OwnedFd, &'p CStr)> {
         let bytes = path.to_bytes();
-        let cut = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-        let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[cut..]).unwrap_or_default();
+        let (above, name) = split(path);
         if name.is_empty() || name == c".." || name == c"." {
             return Err(Fault::new(Call::Openat2, Errno::INVAL).on(bytes));
         }
-        let known = matches!(&self.last_parent, Some((known, _)) if known.as_slice() == &bytes[..cut]);
+        let known = matches!(&self.last_parent, Some((known, _)) if known.as_slice() == above);
         if !known {
-            let dir = self.ensure_dir(as_c_str(&c_string(&bytes[..cut])))?;
-            self.last_parent = Some((Vec::from(&bytes[..cut]), dir));
+            let dir = self.ensure_dir(as_c_str(&c_string(above)))?;
+            self.last_parent = Some((Vec::from(above), dir));
         }
         match &self.last_parent {
             Some((_, dir)) => Ok((dir, name)),
@@ -164,7 +195,7 @@ impl Init {
     }
 
     /// The file at `path`, made empty where it is missing; what is there keeps its type.
-    pub(crate) fn ensure_file(&mut self, path: &CStr) -> Outcome<OwnedFd> {
+    pub(crate) fn ensure_file(&mut self, path: &CStr) -> Outcome<BorrowedFd<'static>> {
         match self.resolve(path) {
             Err(Errno::NOENT) => {}
             done => return done.of(Call::Openat2).on(path.to_bytes()),
@@ -180,7 +211,7 @@ impl Init {
         self.resolve(path).of(Call::Openat2).on(path.to_bytes())
     }
 
-    fn ensure_linked_file(&mut self, path: &CStr) -> Outcome<OwnedFd> {
+    fn ensure_linked_file(&mut self, path: &CStr) -> Outcome<BorrowedFd<'static>> {
         let create = OFlags::CREATE | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let (dir, name) = self.parent(path)?;
         let target = readlinkat(dir, name, Vec::new()).of(Call::Link).on(path.to_bytes())?;
@@ -200,6 +231,13 @@ impl Init {
         );
         self.resolve(path).of(Call::Openat2).on(path.to_bytes())
     }
+}
+
+/// What comes before the last component of a path, its slash included, and that component.
+fn split(path: &CStr) -> (&[u8], &CStr) {
+    let cut = path.to_bytes().iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[cut..]).unwrap_or_default();
+    (&path.to_bytes()[..cut], name)
 }
 
 /// The parts of a path between slashes, without empty ones and dots.

@@ -3,6 +3,7 @@
 
 use crate::fault::{Fault, Of, On, Outcome};
 use crate::paths::open_in;
+use crate::temporary::temporary;
 use crate::walk::Init;
 use core::ffi::CStr;
 use insula_steps::Fd;
@@ -25,6 +26,7 @@ const UNLESS_FORBIDDEN: u32 = 2;
 impl Init {
     /// [`insula_steps::Step::Fork`]: the child goes on; this process tells the host side and ends.
     pub(crate) fn fork(&self, flags: u64, cgroup: Fd) -> Outcome<()> {
+        crate::temporary::sweep();
         let cgroup = cgroup.is_some().then(|| borrow(cgroup.0 as i32));
         match clone3(flags | clone::PARENT, cgroup).of(Call::Clone)? {
             // Nothing of this process may reach the host side before the message that says who it is.
@@ -59,7 +61,7 @@ impl Init {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
         let socket =
             socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).of(Call::Socket)?;
-        insula_sys::network::loopback_up(socket.as_fd()).of(Call::Ioctl).on(b"SIOCSIFFLAGS lo")
+        insula_sys::network::loopback_up(temporary(socket)).of(Call::Ioctl).on(b"SIOCSIFFLAGS lo")
     }
 
     /// [`insula_steps::Step::NullStreams`]: whatever the image has in its place is not waited for, and not used.
@@ -113,7 +115,9 @@ impl Init {
             // Only a terminal that we made ourselves changes hands.
             rustix::fs::fchown(insula_sys::memory::borrow(0), Some(Uid::from_raw(uid)), None::<Gid>).of(Call::Chown)?;
         }
-        prctl(PrctlOp::SetKeepCaps, 1, 0).of(Call::Prctl).on(b"PR_SET_KEEPCAPS")?;
+        if uid != 0 {
+            prctl(PrctlOp::SetKeepCaps, 1, 0).of(Call::Prctl).on(b"PR_SET_KEEPCAPS")?;
+        }
         if set != 0 {
             match set_groups(groups) {
                 Err(Errno::PERM) if set == UNLESS_FORBIDDEN && groups.is_empty() => {}
@@ -128,9 +132,12 @@ impl Init {
     pub(crate) fn capabilities(&self, effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Outcome<()> {
         insula_sys::credentials::capset(insula_sys::credentials::Capabilities { effective, permitted, inheritable })
             .of(Call::Capset)?;
-        match prctl(PrctlOp::Ambient, AMBIENT_CLEAR_ALL, 0) {
-            Ok(_) | Err(Errno::INVAL) => {}
-            Err(errno) => return Err(Fault::new(Call::Prctl, errno).on(b"PR_CAP_AMBIENT_CLEAR_ALL")),
+        // What is not both permitted and inheritable has left the ambient set with capset(2).
+        if permitted & inheritable != 0 {
+            match prctl(PrctlOp::Ambient, AMBIENT_CLEAR_ALL, 0) {
+                Ok(_) | Err(Errno::INVAL) => {}
+                Err(errno) => return Err(Fault::new(Call::Prctl, errno).on(b"PR_CAP_AMBIENT_CLEAR_ALL")),
+            }
         }
         for capability in (0..CAPABILITIES).filter(|capability| ambient & (1 << capability) != 0) {
             // The kernel refuses one that is not both permitted and inheritable; runc warns and goes on.
@@ -157,17 +164,23 @@ impl Init {
         if self.cwd_done {
             return Ok(());
         }
-        if make {
-            match self.ensure_dir(path) {
-                Err(fault) if fault.errno() == Errno::ACCESS => return Ok(()),
-                made => drop(made?),
-            }
-        }
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let dir = open_in(self.root(), path, flags, Mode::empty(), ResolveFlags::empty())
-            .of(Call::Chdir)
-            .on(path.to_bytes())?;
-        match rustix::process::fchdir(&dir) {
+        let open = || open_in(self.root(), path, flags, Mode::empty(), ResolveFlags::empty()).map(temporary);
+        let dir = match (&self.root, open) {
+            (Some(root), _) if path == c"/" => Ok(root.as_fd()),
+            (_, open) => match open() {
+                Err(Errno::NOENT) if make => {
+                    match self.ensure_dir(path) {
+                        Err(fault) if fault.errno() == Errno::ACCESS => return Ok(()),
+                        made => drop(made?),
+                    }
+                    open()
+                }
+                Err(Errno::ACCESS) if make => return Ok(()),
+                done => done,
+            },
+        };
+        match rustix::process::fchdir(dir.of(Call::Chdir).on(path.to_bytes())?) {
             Err(Errno::ACCESS) if make => Ok(()),
             done => {
                 self.cwd_done = true;
@@ -216,11 +229,11 @@ impl Init {
     /// A created container may wait for its start for days: it holds nothing of the host's but what it waits with and
     /// what was passed on to it.
     pub(crate) fn close_all_but(&mut self, fifo: u32, first: u32) {
-        self.root = None;
-        self.last_parent = None;
-        self.mask_dir = None;
-        self.mask_file = None;
-        self.procfs = None;
+        // All of them by number, below.
+        for fd in [self.root.take(), self.mask_dir.take(), self.mask_file.take(), self.procfs.take()] {
+            core::mem::forget(fd);
+        }
+        core::mem::forget(self.last_parent.take());
         let socket = self.socket.as_raw_fd() as u32;
         let (low, high) = (fifo.min(socket), fifo.max(socket));
         for (first, last) in [(first, low), (low + 1, high), (high + 1, u32::MAX)] {

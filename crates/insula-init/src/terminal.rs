@@ -43,7 +43,7 @@ impl Init {
         if console {
             let target = self.ensure_file(c"/dev/console")?;
             let tree = clone_tree(slave.as_fd(), false).on(b"/dev/console")?;
-            attach(tree.as_fd(), target.as_fd()).on(b"/dev/console")?;
+            attach(tree.as_fd(), target).on(b"/dev/console")?;
         }
         self.tell(Tag::Terminal, [0; 3], &[], Some(master.as_fd())).of(Call::Send)?;
         self.await_go()?;

@@ -119,7 +119,7 @@ impl Init {
             Step::Link { path, to } => self.link(path, to),
             Step::Mask { path, null, options } => self.mask(path, null.0, options),
             Step::FileLabel { target, label } => self.label_file(target, label),
-            Step::ReadOnly { path } => self.read_only(path),
+            Step::ReadOnly { path, alone } => self.read_only(path, alone != 0),
             Step::Pivot {} => self.pivot(),
             Step::MoveRoot {} => self.move_root(),
             Step::Chroot { fd } => self.chroot(adopt_from_plan(fd.0)),
@@ -197,7 +197,7 @@ impl Init {
 }
 
 #[allow(unsafe_code)] // each descriptor number stands in one step only
-fn adopt_from_plan(fd: u32) -> OwnedFd {
+pub(crate) fn adopt_from_plan(fd: u32) -> OwnedFd {
     // SAFETY: the host side opened this descriptor for this one step.
     unsafe { adopt(fd as i32) }
 }

@@ -229,7 +229,10 @@ pub(crate) fn null_streams(planner: &mut Planner<'_>) {
 fn paths(planner: &mut Planner<'_>) {
     let spec = planner.spec;
     for (index, path) in spec.linux.readonly_paths.iter().enumerate() {
-        let step = Step::ReadOnly { path: text::c_str(&mount::clean(path)) };
+        let path = mount::clean(path);
+        // On procfs nothing else is mounted but what the document names there.
+        let alone = path.starts_with("/proc/") && !mount::has_below(planner, &path);
+        let step = Step::ReadOnly { path: text::c_str(&path), alone: u32::from(alone) };
         planner.step(PHASE, Field::Entry("/linux/readonlyPaths", index), step);
     }
     if spec.linux.masked_paths.is_empty() {

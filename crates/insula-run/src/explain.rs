@@ -113,7 +113,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         Step::Device { path, .. } => format!("make the device {}", text(path)).into(),
         Step::Link { path, .. } => format!("make the link {}", text(path)).into(),
         Step::Mask { path, .. } => format!("mask {}", text(path)).into(),
-        Step::ReadOnly { path } => format!("make {} read-only", text(path)).into(),
+        Step::ReadOnly { path, .. } => format!("make {} read-only", text(path)).into(),
         Step::Pivot {} | Step::MoveRoot {} | Step::Chroot { .. } => "change the root".into(),
         Step::Sysctl { name, value } => format!("set the kernel parameter {} to {:?}", text(name), bytes(value)).into(),
         Step::Terminal { .. } => "make the terminal".into(),

@@ -108,8 +108,8 @@ steps! {
     /// Makes a path unreadable: directories by an empty read-only tmpfs with these `options` beside its own, anything else by
     /// `null`, a tree of /dev/null.
     18 Mask { path: &'a CStr, null: Fd, options: Strings<'a> }
-    /// Makes a path read-only.
-    19 ReadOnly { path: &'a CStr }
+    /// Makes a path read-only; `alone`: nothing is mounted below it.
+    19 ReadOnly { path: &'a CStr, alone: u32 }
     /// Leaves the old root for the new one (pivot_root(2)).
     20 Pivot {}
     /// Leaves the old root by moving the new one over it (no pivot_root: ramfs hosts).
@@ -223,6 +223,8 @@ pub const ATTACH_ON_PROC: u32 = 2;
 
 /// Flag of [`Step::Attach`]: as [`MOUNT_PLAIN_DIR`].
 pub const ATTACH_PLAIN_DIR: u32 = 4;
+/// Flag of [`Step::Attach`]: the tree is known to be a directory.
+pub const ATTACH_DIR: u32 = 8;
 
 /// First bytes of a list of steps: this, the count of steps (u32) and the descriptor of the socket to the host side (u32).
 pub const MAGIC: u32 = 0x314c_5349;

@@ -96,4 +96,5 @@ pub(crate) mod number {
     pub(crate) const CLONE3: u32 = 435;
     pub(crate) const CLOSE_RANGE: u32 = 436;
     pub(crate) const MOUNT_SETATTR: u32 = 442;
+    pub(crate) const OPEN_TREE_ATTR: u32 = 467;
 }

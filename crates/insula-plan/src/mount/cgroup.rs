@@ -9,7 +9,7 @@ use crate::{label, text};
 use alloc::format;
 use alloc::string::String;
 use insula_ns::Kind;
-use insula_steps::{Step, Strings};
+use insula_steps::{ATTACH_DIR, Step, Strings};
 use insula_sys::mount::attr;
 
 const ATTRIBUTES: u64 = attr::NOSUID | attr::NODEV | attr::NOEXEC;
@@ -104,5 +104,5 @@ fn bind(planner: &mut Planner<'_>, field: Field, source: &str, target: &str, att
         ..TreeSource::default()
     };
     let fd = planner.slot_for(Slot::Tree(tree), field);
-    planner.step(Phase::Rootfs, field, Step::Attach { fd, target: text::c_str(target), flags: 0 });
+    planner.step(Phase::Rootfs, field, Step::Attach { fd, target: text::c_str(target), flags: ATTACH_DIR });
 }

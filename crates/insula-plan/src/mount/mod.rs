@@ -131,7 +131,7 @@ fn new(
         flags |= MOUNT_PLAIN_DIR;
     }
     let mut attributes = parsed.set | parsed.set_all;
-    if kind == "tmpfs" {
+    if kind == "tmpfs" && !options.iter().any(|option| option.starts_with("mode=")) {
         flags |= MOUNT_INHERIT_MODE;
     }
     // Other mounts and nodes may still have to be put into it.
@@ -382,6 +382,12 @@ pub(crate) fn dev_is_bound(planner: &Planner<'_>) -> bool {
         clean(&mount.destination) == "/dev"
             && (mount.kind.as_deref() == Some("bind") || mount.options.iter().any(|o| *o == "bind" || *o == "rbind"))
     })
+}
+
+/// Whether the document mounts something below `path`.
+pub(crate) fn has_below(planner: &Planner<'_>, path: &str) -> bool {
+    let below = |target: &str| target.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    planner.spec.mounts.iter().any(|mount| below(&in_root(planner, &mount.destination)))
 }
 
 /// Whether `kind` of namespace is new.

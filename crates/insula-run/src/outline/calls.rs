@@ -65,6 +65,11 @@ pub(super) fn of(step: &Step<'_>) -> (Vec<String>, bool) {
         Step::Unshare { kinds: flags } => Vec::from([format!("unshare({})", kinds(*flags))]),
         Step::Fork { flags, cgroup } => Vec::from([clone3(*flags, cgroup.is_some())]),
         Step::BecomeRoot {} => list(&["setresgid(0)", "setresuid(0)"]),
+        Step::Mount { fstype, propagation: 0, attributes, flags, .. }
+            if attributes & insula_sys::mount::attr::RDONLY == 0 && flags & insula_steps::MOUNT_COPY_UP == 0 =>
+        {
+            Vec::from([format!("mount({})", quoted(fstype))])
+        }
         Step::Mount { fstype, options, propagation, .. } => {
             let mut calls = Vec::from([format!("fsopen({})", quoted(fstype))]);
             calls.extend(options.iter().map(|option| format!("fsconfig({})", quoted(option))));
@@ -88,6 +93,7 @@ pub(super) fn of(step: &Step<'_>) -> (Vec<String>, bool) {
         Step::Device { bind, .. } if bind.is_some() => list(&["move_mount"]),
         Step::Device { .. } => list(&["mknodat"]),
         Step::Mask { .. } => list(&["fsopen", "fsmount", "open_tree", "move_mount"]),
+        Step::ReadOnly { alone: 1, .. } => list(&["open_tree_attr", "move_mount"]),
         Step::ReadOnly { .. } => list(&["open_tree", "mount_setattr", "move_mount"]),
         Step::Pivot {} => list(&["pivot_root", "umount2"]),
         Step::MoveRoot {} => list(&["mount_setattr", "chroot"]),
@@ -177,7 +183,7 @@ mod tests {
     fn a_mount_is_made_before_it_is_attached() {
         let mut storage = Vec::new();
         let options = insula_steps::Strings::pack(["mode=755"], &mut storage);
-        let step = Step::Mount { fstype: c"tmpfs", options, attributes: 0, propagation: 0, target: c"/dev", flags: 0 };
+        let step = Step::Mount { fstype: c"tmpfs", options, attributes: 1, propagation: 0, target: c"/dev", flags: 0 };
         let (calls, conditional) = of(&step);
         assert_eq!(calls, ["fsopen(tmpfs)", "fsconfig(mode=755)", "fsconfig(create)", "fsmount", "move_mount"]);
         assert!(!conditional);
