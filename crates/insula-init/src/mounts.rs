@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use insula_steps::message::{Call, Tag};
 use insula_steps::{
-    ATTACH_DIR, ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PLAIN_DIR, Strings,
+    ATTACH_DIR, ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT,
+    MOUNT_PLAIN_DIR, Strings,
 };
 use insula_sys::mount::{MountAttr, attr, clone_with_attr, mount_setattr, propagation};
 use insula_sys::weak::{self, Weakness};
@@ -18,8 +19,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
 /// f_type of procfs (statfs(2)).
@@ -280,9 +281,7 @@ impl Init {
                 let options = Strings::packed(2 + more.iter().count() as u32, &options);
                 new_mount(c"tmpfs", options, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?
             }
-            None if weak::is(Weakness::MaskByName) => {
-                clone_tree(self.resolve(c"/dev/null").of(Call::Openat2)?, false)?
-            }
+            None if weak::is(Weakness::MaskByName) => clone_tree(self.resolve(c"/dev/null").of(Call::Openat2)?, false)?,
             None => adopt_from_plan(null),
         };
         attach(cover.as_fd(), target).on(path.to_bytes())?;
@@ -467,7 +466,8 @@ fn mount_here(new: &NewMount<'_>, mode: Option<u32>, point: BorrowedFd<'_>) -> b
         }
     }
     data.push(0);
-    let flags = FLAGS.iter().filter(|flag| new.attributes & flag.0 != 0).fold(MountFlags::empty(), |all, flag| all | flag.1);
+    let flags =
+        FLAGS.iter().filter(|flag| new.attributes & flag.0 != 0).fold(MountFlags::empty(), |all, flag| all | flag.1);
     rustix::process::fchdir(point).is_ok()
         && rustix::mount::mount(source, c".", new.fstype, flags, crate::paths::as_c_str(&data)).is_ok()
 }

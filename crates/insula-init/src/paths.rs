@@ -99,14 +99,20 @@ impl Init {
         let usual = !name.is_empty() && name != c"." && name != c"..";
         let known = matches!(&self.last_parent, Some((known, _)) if known.as_slice() == above);
         // Most mount points below the last parent are missing, as /dev's.
-        if usual && known && let Some(dir) = self.make_last(name) {
+        if usual
+            && known
+            && let Some(dir) = self.make_last(name)
+        {
             return Ok((dir, true));
         }
         match self.look(path) {
             Err(Errno::NOENT) => {}
             done => return done.map(|dir| (temporary(dir), false)).of(Call::Openat2).on(path.to_bytes()),
         }
-        if usual && !known && let Ok(dir) = self.look(as_c_str(&c_string(above))) {
+        if usual
+            && !known
+            && let Ok(dir) = self.look(as_c_str(&c_string(above)))
+        {
             self.last_parent = Some((Vec::from(above), dir));
             if let Some(dir) = self.make_last(name) {
                 return Ok((dir, true));

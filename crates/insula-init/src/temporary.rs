@@ -45,7 +45,8 @@ pub(crate) fn sweep() {
     COUNT.store(0, Relaxed);
     let mut first = None;
     for number in 0..=(PENDING.len() * 64) as u32 {
-        let pending = PENDING.get(number as usize / 64).is_some_and(|word| word.load(Relaxed) >> (number % 64) & 1 != 0);
+        let pending =
+            PENDING.get(number as usize / 64).is_some_and(|word| word.load(Relaxed) >> (number % 64) & 1 != 0);
         match (first, pending) {
             (None, true) => first = Some(number),
             (Some(start), false) => {

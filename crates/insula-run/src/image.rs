@@ -53,6 +53,11 @@ impl Image {
         Ok(Self { fd, length: steps.len() })
     }
 
+    /// The memfd itself.
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// Becomes init. Returns only on failure.
     pub(crate) fn execute(&self) -> Errno {
         let place = insula_plan::c_str(&format!(

@@ -14,12 +14,13 @@ use crate::spawn::now;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::mem::MaybeUninit;
 use insula_error::{Error, Kind, Result};
 use insula_plan::Plan;
 use insula_steps::message::{Call, GO, HEAD, MAX, Part, Tag};
 use insula_steps::{Fd, encode};
-use insula_sys::process::{Cloned, clone3, set_signal_mask};
+use insula_sys::process::{Cloned, clone3, set_signal_mask, spawn};
 use insula_sys::weak::{self, Weakness};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -116,18 +117,22 @@ impl<'p> Launch<'p> {
         let steps = encode(plan.steps.iter().map(|planned| &planned.step), SOCKET, &number);
         let image = Image::new(&steps)?;
         let cgroup = cgroup.filter(|_| plan.born_in_cgroup);
-        let (pid, pidfd) = match clone3(plan.clone_flags, cgroup).map_err(|e| clone_failed(plan, e))? {
-            Cloned::Child => {
-                let waits = plan.mapped_first || plan.held;
-                become_init(&image, waits.then(|| (ours.as_fd(), theirs.as_fd())), plan.mapped_first)
+        let (pid, pidfd) = if plan.mapped_first || plan.held {
+            // It waits for this process before it becomes init, so it needs memory of its own.
+            match clone3(plan.clone_flags, cgroup).map_err(|e| clone_failed(plan, e))? {
+                Cloned::Child => {
+                    become_init(&image, Some((ours.as_fd(), theirs.as_fd())), plan.mapped_first);
+                }
+                Cloned::Parent { pid, pidfd } => (pid, pidfd),
             }
-            Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        } else {
+            spawn(plan.clone_flags, cgroup, &|| become_init(&image, None, false)).map_err(|e| clone_failed(plan, e))?
         };
         let child = Handle { pid, pidfd };
         let directory = maps::directory(pid).inspect_err(|_| {
             let _ = child.signal(9);
         })?;
-        drop((theirs, image, filled));
+        insula_sys::memory::close_all(filled.into_fds().chain([theirs, image.into_fd()]));
         Ok(Self { plan, socket: ours, child, directory, signals, reaped: false, killed: false, has_forked: false })
     }
 
@@ -325,7 +330,7 @@ impl<'p> Launch<'p> {
 const SOCKET: Fd = Fd(u32::MAX - 1);
 
 /// In the child: a clean slate of signals, then init's program.
-fn become_init(image: &Image, wait: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>, mapped: bool) -> ! {
+fn become_init(image: &Image, wait: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>, mapped: bool) -> Infallible {
     if let Some((ours, socket)) = wait {
         // Should the host side die instead of doing its part, the connection ends, and this process with it: it must not
         // hold the other end itself.

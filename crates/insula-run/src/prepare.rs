@@ -34,6 +34,11 @@ pub(crate) struct Sources {
 pub(crate) struct Filled(Vec<Option<OwnedFd>>);
 
 impl Filled {
+    /// The descriptors themselves.
+    pub(crate) fn into_fds(self) -> impl Iterator<Item = OwnedFd> {
+        self.0.into_iter().flatten()
+    }
+
     /// The number that init finds a slot's descriptor under.
     pub(crate) fn number(&self, slot: Fd) -> Fd {
         self.0.get(slot.0 as usize).and_then(Option::as_ref).map_or(Fd::NONE, |fd| Fd(fd.as_raw_fd() as u32))

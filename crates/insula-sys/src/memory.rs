@@ -2,7 +2,7 @@
 //! mmap(2) of whole read-only files.
 
 use crate::raw::{number, syscall};
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::Errno;
 
 /// Maps `length` bytes of the sealed file behind `fd` from `offset` (a multiple of the page size) for the rest of the
@@ -46,6 +46,17 @@ pub fn close(fd: BorrowedFd<'_>) {
 pub fn close_range(first: u32, last: u32) {
     // SAFETY: no memory is passed; the caller holds no owning value for any of these numbers.
     let _ = unsafe { syscall(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]) };
+}
+
+/// Closes all of `fds`, each row of numbers by one call.
+pub fn close_all(fds: impl IntoIterator<Item = OwnedFd>) {
+    let mut numbers: alloc::vec::Vec<u32> = fds.into_iter().map(|fd| fd.into_raw_fd() as u32).collect();
+    numbers.sort_unstable();
+    for row in numbers.chunk_by(|one, next| one + 1 == *next) {
+        if let (Some(first), Some(last)) = (row.first(), row.last()) {
+            close_range(*first, *last);
+        }
+    }
 }
 
 /// dup3(2): makes descriptor number `to` refer to what `fd` refers to, open across execve.

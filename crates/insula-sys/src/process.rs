@@ -85,6 +85,65 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, Errn
     Ok(Cloned::Parent { pid: pid as i32, pidfd })
 }
 
+/// Bytes of stack that the child of [`spawn`] has.
+const SPAWN_STACK: usize = 32 * 1024;
+
+/// As [`clone3`], but the child runs `child` in the caller's own memory, on a stack of its own, and the caller stands still
+/// until the child has become another program or has ended (CLONE_VM and CLONE_VFORK): nothing of the caller's memory is
+/// copied, which costs as much as a small program's whole start.
+///
+/// What `child` changes stays changed for the caller; it must end by execve(2) or exit, within a few calls.
+pub fn spawn<Child: Fn() -> core::convert::Infallible>(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: &Child,
+) -> Result<(i32, OwnedFd), Errno> {
+    extern "C" fn enter<Child: Fn() -> core::convert::Infallible>(child: *const Child) -> ! {
+        // SAFETY: the caller of `spawn` stands still with the closure on its stack.
+        match unsafe { (*child)() } {}
+    }
+    let entry: extern "C" fn(*const Child) -> ! = enter::<Child>;
+    let mut stack = alloc::vec::Vec::<u128>::with_capacity(SPAWN_STACK / 16);
+    let mut pidfd = -1_i32;
+    let mut args = CloneArgs {
+        // CLONE_VM, CLONE_VFORK
+        flags: flags | clone::PIDFD | 0x100 | 0x4000,
+        pidfd: core::ptr::from_mut(&mut pidfd) as u64,
+        exit_signal: SIGCHLD,
+        stack: stack.as_mut_ptr() as u64,
+        stack_size: SPAWN_STACK as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(fd) = cgroup {
+        args.flags |= clone::INTO_CGROUP;
+        args.cgroup = fd.as_raw_fd() as u64;
+    }
+    let result: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: `args` and what it points to outlive the call, in which this process stands still while the child uses its
+    // own stack; the child enters `entry` with the closure and never returns here.
+    unsafe {
+        core::arch::asm!(
+            "syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") number::CLONE3 as usize => result, in("rdi") &raw const args, in("rsi") size_of::<CloneArgs>(),
+            in("r12") core::ptr::from_ref(child), in("r13") entry, lateout("rcx") _, lateout("r11") _);
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "svc #0", "cbnz x0, 2f", "mov x29, #0", "mov x0, x20", "blr x21", "brk #0", "2:",
+            in("x8") number::CLONE3 as usize, inlateout("x0") &raw const args => result, in("x1") size_of::<CloneArgs>(),
+            in("x20") core::ptr::from_ref(child), in("x21") entry);
+    }
+    if result < 0 {
+        return Err(Errno::from_raw_os_error(-result as i32));
+    }
+    // SAFETY: on success the kernel stored a new descriptor that nothing else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(core::ptr::read_volatile(&raw const pidfd)) };
+    Ok((result as i32, pidfd))
+}
+
 /// Replaces the program by the one behind `program` (execveat(2) with AT_EMPTY_PATH); returns only on failure.
 pub fn execveat(program: BorrowedFd<'_>, argv: &[&CStr; 2], envp: &[&CStr; 1]) -> Errno {
     let argv = [argv[0].as_ptr(), argv[1].as_ptr(), core::ptr::null()];
