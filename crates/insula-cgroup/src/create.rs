@@ -211,13 +211,19 @@ fn make_directory(entry: &Entry, made: &mut Vec<Made>) -> Result<bool> {
         return Ok(false);
     }
     let (parent, name) = path::split(&entry.path);
-    let parent = make_above(entry, parent, made)?;
-    match rustix::fs::mkdirat(&parent, name, MODE) {
+    let held;
+    let parent = if parent.is_empty() {
+        entry.root().map_err(|e| refused(entry, "", e))?
+    } else {
+        held = make_above(entry, parent, made)?;
+        held.as_fd()
+    };
+    match rustix::fs::mkdirat(parent, name, MODE) {
         Ok(()) => made.push(Made { mount: entry.mount.clone(), path: entry.path.clone() }),
         Err(Errno::EXIST) => return entry.dir().map(|_| false).map_err(|e| refused(entry, &entry.path, e)),
         Err(e) => return Err(refused(entry, &entry.path, e)),
     }
-    let dir = open_beneath(parent.as_fd(), name, DIRECTORY).map_err(|e| refused(entry, &entry.path, e))?;
+    let dir = open_beneath(parent, name, DIRECTORY).map_err(|e| refused(entry, &entry.path, e))?;
     let _ = entry.dir.set(dir);
     Ok(true)
 }

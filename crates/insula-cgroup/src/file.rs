@@ -32,13 +32,17 @@ pub(crate) fn read(dir: BorrowedFd<'_>, name: &str) -> Result<String> {
     read_all(open(dir, name, OFlags::RDONLY)?.as_fd())
 }
 
-/// Reads all that is left of a file.
+/// Reads all that is left of a file. Those of cgroup file systems, and /proc/self/cgroup, are made whole at the first read:
+/// one that is not filled has come to the end.
 pub(crate) fn read_all(fd: BorrowedFd<'_>) -> Result<String> {
-    let mut text = Vec::with_capacity(4096);
+    let mut text = Vec::new();
     let mut buffer = [0_u8; 4096];
     loop {
         match rustix::io::read(fd, &mut buffer) {
             Ok(0) => return String::from_utf8(text).map_err(|_| Errno::ILSEQ),
+            Ok(length) if length < buffer.len() && text.is_empty() => {
+                return core::str::from_utf8(&buffer[..length]).map(String::from).map_err(|_| Errno::ILSEQ);
+            }
             Ok(length) => text.extend_from_slice(&buffer[..length]),
             Err(Errno::INTR) => {}
             Err(e) => return Err(e),

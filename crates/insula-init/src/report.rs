@@ -4,7 +4,7 @@
 use crate::fault::{Fault, Of, Outcome};
 use crate::walk::Init;
 use core::mem::MaybeUninit;
-use insula_steps::message::{Call, GO, HEAD, MAX, Tag};
+use insula_steps::message::{Call, GO, HEAD, MAX, Tag, WORD};
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
@@ -50,10 +50,17 @@ impl Init {
 
     /// Waits for the host side's word. Its death ends the connection, and with it init: nothing waits for ever.
     pub(crate) fn await_go(&self) -> Outcome<()> {
-        let mut word = [0_u8; 1];
+        let mut word = [0_u8; WORD];
         loop {
             match recv(self.socket, &mut word, RecvFlags::empty()) {
-                Ok((1, _)) if word[0] == GO => return Ok(()),
+                Ok((WORD, _)) if word[0] == GO => {
+                    // Ignored ones would stay ignored through execve; SIGKILL and SIGSTOP refuse.
+                    let ignored = word[1..].iter().rev().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+                    for signal in (1..=64).filter(|signal| ignored & 1 << (signal - 1) != 0) {
+                        let _ = insula_sys::process::default_signal(signal);
+                    }
+                    return Ok(());
+                }
                 Err(Errno::INTR) => {}
                 Ok(_) => return Err(Fault::new(Call::Receive, Errno::PIPE)),
                 Err(errno) => return Err(Fault::new(Call::Receive, errno)),

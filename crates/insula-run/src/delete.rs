@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `delete`: takes back everything that `create` made, from whatever state a kill has left it in.
 
+use crate::handle::Handle;
 use crate::hooks::Subject;
 use crate::launch::Log;
 use crate::record::{Record, Status};
@@ -34,8 +35,9 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
         }
         Err(e) => return Err(e),
     };
+    let init = record.init();
     if !force {
-        let now = status::of(&home, &record);
+        let now = status::with_init(&home, &record, init.as_ref());
         // COMPAT(runc): one that never started has nothing to lose.
         if now != Status::Stopped && now != Status::Created {
             return Err(Error::state(
@@ -45,12 +47,25 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
             .advice("kill it first, or use --force"));
         }
     }
-    let group = status::group(&record)?;
-    end(&record, &group)?;
+    take_back(home, &record, init.as_ref(), log)
+}
+
+/// Deletes the container of `record` after this command, which made it and has unlocked it, has seen its end. Nothing is
+/// done where somebody has deleted it meanwhile.
+///
+/// # Errors
+/// Whatever could not be taken back.
+pub fn after_end(home: Home, record: &Record, log: &dyn Log) -> Result<()> {
+    if home.lock_again()? { take_back(home, record, None, log) } else { Ok(()) }
+}
+
+fn take_back(home: Home, record: &Record, init: Option<&Handle>, log: &dyn Log) -> Result<()> {
+    let group = status::group(record)?;
+    end(record, init, &group)?;
     if record.resctrl {
         crate::resctrl::remove(&home)?;
     }
-    let poststop = poststop(&home, &record);
+    let poststop = poststop(&home, record);
     home.remove()?;
     for error in poststop {
         log.warn(&format!("{error}"));
@@ -59,8 +74,8 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
 }
 
 /// Kills init by its handle and whatever else is in the cgroup, and removes the cgroup.
-fn end(record: &Record, group: &Group) -> Result<()> {
-    if let Some(init) = record.init() {
+fn end(record: &Record, init: Option<&Handle>, group: &Group) -> Result<()> {
+    if let Some(init) = init {
         // What has ended meanwhile needs no signal; waiting for what got none would be in vain.
         init.signal(9).or_else(|e| if init.has_ended() { Ok(()) } else { Err(e) })?;
         if group.frozen().unwrap_or(false) {

@@ -63,7 +63,7 @@ pub struct Started {
 pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>, log: &dyn Log) -> Result<Started> {
     let attempted = || format!("exec in container {}", record.id);
     let init = record.init().ok_or_else(|| Error::state(attempted(), "cannot exec in a stopped container"))?;
-    if status::of(home, record) == Status::Paused && !request.ignore_paused {
+    if status::with_init(home, record, Some(&init)) == Status::Paused && !request.ignore_paused {
         return Err(Error::state(attempted(), "cannot exec in a paused container (use --ignore-paused)"));
     }
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);

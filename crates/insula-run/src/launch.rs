@@ -14,6 +14,7 @@ use crate::spawn::now;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use core::convert::Infallible;
 use core::mem::MaybeUninit;
 use insula_error::{Error, Kind, Result};
@@ -85,6 +86,8 @@ pub(crate) struct Launch<'p> {
     pub(crate) killed: bool,
     /// An intermediate process has ended already.
     has_forked: bool,
+    /// The signals that this command was started with ignored, and init with it.
+    ignored: OnceCell<u64>,
 }
 
 /// The number of the process behind `pidfd` in this command's pid namespace (proc(5), fdinfo).
@@ -120,20 +123,18 @@ impl<'p> Launch<'p> {
         let (pid, pidfd) = if plan.mapped_first || plan.held {
             // It waits for this process before it becomes init, so it needs memory of its own.
             match clone3(plan.clone_flags, cgroup).map_err(|e| clone_failed(plan, e))? {
-                Cloned::Child => {
-                    become_init(&image, Some((ours.as_fd(), theirs.as_fd())), plan.mapped_first);
-                }
+                Cloned::Child => become_init(&image, Some((ours.as_fd(), theirs.as_fd())), plan.mapped_first),
                 Cloned::Parent { pid, pidfd } => (pid, pidfd),
             }
         } else {
-            spawn(plan.clone_flags, cgroup, &|| become_init(&image, None, false)).map_err(|e| clone_failed(plan, e))?
+            spawn(plan.clone_flags, cgroup, &|| -> Infallible { become_init(&image, None, false) }).map_err(|e| clone_failed(plan, e))?
         };
         let child = Handle { pid, pidfd };
         let directory = maps::directory(pid).inspect_err(|_| {
             let _ = child.signal(9);
         })?;
         insula_sys::memory::close_all(filled.into_fds().chain([theirs, image.into_fd()]));
-        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false, killed: false, has_forked: false })
+        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false, killed: false, has_forked: false, ignored: OnceCell::new() })
     }
 
     /// Serves init until it reports that everything is done.
@@ -143,6 +144,8 @@ impl<'p> Launch<'p> {
     pub(crate) fn until_ready(&mut self, host: &mut dyn Host, log: &dyn Log) -> Result<()> {
         // COMPAT(runc): people, and tests, look for these words.
         log.debug("nsexec container setup: the first process is made, in its namespaces");
+        // While init works.
+        self.ignored.get_or_init(ignored_signals);
         let done = self.serve(host, log, true);
         if done.is_ok() {
             log.debug("child process in init(): everything is set up");
@@ -170,7 +173,10 @@ impl<'p> Launch<'p> {
 
     /// Lets init go on.
     pub(crate) fn go(&self) -> Result<()> {
-        match send(&self.socket, &[GO], SendFlags::NOSIGNAL) {
+        let ignored = *self.ignored.get_or_init(ignored_signals);
+        let mut word = [GO; insula_steps::message::WORD];
+        word[1..].copy_from_slice(&ignored.to_le_bytes());
+        match send(&self.socket, &word, SendFlags::NOSIGNAL) {
             Ok(_) => Ok(()),
             // It died; the next receive says how.
             Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
@@ -326,11 +332,26 @@ impl<'p> Launch<'p> {
     }
 }
 
+/// The signals that are ignored here: bit n-1 for signal n (SigIgn of proc_pid_status(5)). They would stay ignored in the
+/// user's program; one look is less than giving 64 of them their default. All, where it cannot be told.
+fn ignored_signals() -> u64 {
+    /// Enough for what comes before it, however many groups.
+    const ROOM: usize = 4096;
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let mut text = [0_u8; ROOM];
+    let read = rustix::fs::open(c"/proc/thread-self/status", flags, rustix::fs::Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut text[..]));
+    let text = &text[..read.unwrap_or(0)];
+    let digits = text.windows(8).position(|words| words == b"SigIgn:\t").and_then(|at| text.get(at + 8..at + 24));
+    let digits = digits.and_then(|digits| core::str::from_utf8(digits).ok());
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(u64::MAX)
+}
+
 /// Stands for the socket in the encoder.
 const SOCKET: Fd = Fd(u32::MAX - 1);
 
-/// In the child: a clean slate of signals, then init's program.
-fn become_init(image: &Image, wait: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>, mapped: bool) -> Infallible {
+/// In the child: no signal blocked, then init's program. Signals that are ignored stay so until the word to go on.
+fn become_init(image: &Image, wait: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>, mapped: bool) -> ! {
     if let Some((ours, socket)) = wait {
         // Should the host side die instead of doing its part, the connection ends, and this process with it: it must not
         // hold the other end itself.
@@ -341,10 +362,6 @@ fn become_init(image: &Image, wait: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>, ma
         if !go || mapped && !root() {
             insula_sys::process::exit(255);
         }
-    }
-    for signal in 1..=64 {
-        // SIGKILL and SIGSTOP refuse; ignored ones would stay ignored through execve.
-        let _ = insula_sys::process::default_signal(signal);
     }
     let _ = set_signal_mask(0);
     let _ = image.execute();

@@ -145,6 +145,21 @@ fn tree(source: &TreeSource, field: Field, users: &mut mount_ids::Users) -> Resu
     if source.recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
+    // KERNEL(6.15): one call for the copy and its first change, and for all that the top mount alone is to get.
+    let first = source.propagation.first().filter(|_| source.ids.is_none());
+    let once = source.set | source.clear == 0 || source.set_all | source.clear_all == 0;
+    let whole = !source.recursive && !source.locked && source.propagation.len() < 2 && once;
+    let merged = first.filter(|(_, all)| *all == source.recursive || whole).map(|(propagation, _)| {
+        let (set, clear) =
+            if whole { (source.set | source.set_all, source.clear | source.clear_all) } else { (0, 0) };
+        MountAttr { propagation: *propagation, set, clear, ..MountAttr::default() }
+    });
+    if let Some(attr) = merged
+        && let Ok(fd) = insula_sys::mount::open_tree_attr(&insula_plan::c_str(path), source.recursive, &attr)
+    {
+        check(source, &fd, field)?;
+        return changed(fd, source, (1, whole), field);
+    }
     let fd = open_tree(CWD, path, flags).map_err(|e| {
         let error = failed(e, attempted, path, field);
         match e {
@@ -158,8 +173,17 @@ fn tree(source: &TreeSource, field: Field, users: &mut mount_ids::Users) -> Resu
         let attr = MountAttr { set: attr::IDMAP, userns_fd, ..MountAttr::default() };
         mount_setattr(fd.as_fd(), c"", ids.recursive, &attr).map_err(|e| mount_ids::refused(e, path, field))?;
     }
-    for (propagation, all) in &source.propagation {
+    changed(fd, source, (0, false), field)
+}
+
+/// Gives a copied tree what it has not got yet: all but the first `done` propagations, and its attributes.
+fn changed(fd: OwnedFd, source: &TreeSource, (done, attributes): (usize, bool), field: Field) -> Result<OwnedFd> {
+    let path = source.path.as_str();
+    for (propagation, all) in source.propagation.iter().skip(done) {
         set(&fd, *all, MountAttr { propagation: *propagation, ..MountAttr::default() }, path, field)?;
+    }
+    if attributes {
+        return Ok(fd);
     }
     if source.set | source.clear != 0 {
         let clear = if source.locked { unlocked(source, &fd, field)? } else { source.clear };

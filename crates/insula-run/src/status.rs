@@ -2,6 +2,7 @@
 //! Where a container is in its life. Nothing of it is stored: it is read off the process, the fifo and the freezer, so it
 //! cannot be out of date.
 
+use crate::handle::Handle;
 use crate::record::{Record, Status};
 use crate::store::{Home, Root};
 use alloc::format;
@@ -12,7 +13,12 @@ use insula_error::{Error, Result};
 
 /// The status of the container with this record.
 pub fn of(home: &Home, record: &Record) -> Status {
-    if record.init().is_none() {
+    with_init(home, record, record.init().as_ref())
+}
+
+/// As [`of`], where the container's first process was looked for already.
+pub fn with_init(home: &Home, record: &Record, init: Option<&Handle>) -> Status {
+    if init.is_none() {
         return Status::Stopped;
     }
     if home.waits_for_start() {

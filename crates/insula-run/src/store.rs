@@ -6,6 +6,7 @@ use crate::file;
 use crate::record::Record;
 use crate::spawn::now;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
@@ -19,6 +20,8 @@ use rustix::thread::{Timespec, nanosleep};
 pub const STATE: &str = "state.json";
 /// What is about to exist, written before it does: lines of the cgroup's record.
 pub const INTENT: &str = "intent";
+/// The record before it is committed.
+const DRAFT: &str = ".state.json";
 /// Where init waits for `start`.
 pub const FIFO: &str = "exec.fifo";
 /// The document as it was read; later changes to the bundle have no effect.
@@ -31,7 +34,7 @@ const LARGEST: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Root {
     path: String,
-    fd: OwnedFd,
+    fd: Rc<OwnedFd>,
 }
 
 /// One container's directory.
@@ -41,7 +44,7 @@ pub struct Home {
     pub id: String,
     /// Its path, for messages.
     pub path: String,
-    root: OwnedFd,
+    root: Rc<OwnedFd>,
     fd: OwnedFd,
 }
 
@@ -66,7 +69,7 @@ impl Root {
             done => done.map_err(|e| failed(e, attempted, path))?,
         };
         check_owner(&fd, path)?;
-        Ok(Some(Self { path: String::from(path), fd }))
+        Ok(Some(Self { path: String::from(path), fd: Rc::new(fd) }))
     }
 
     /// Claims `id`: exactly one caller gets it. The new directory is locked.
@@ -76,7 +79,7 @@ impl Root {
     pub fn claim(&self, id: &str) -> Result<Home> {
         let path = format!("{}/{id}", self.path);
         // Searchable by the container's user, who opens nothing in it: the shims of engines look for it.
-        match mkdirat(&self.fd, id, Mode::from_raw_mode(0o711)) {
+        match mkdirat(self.fd.as_fd(), id, Mode::from_raw_mode(0o711)) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
                 return Err(exists(id, &path));
@@ -85,7 +88,7 @@ impl Root {
         }
         let opened = self.home(id).inspect_err(|_| {
             // Ours, and empty: no descriptor was left to open it with.
-            let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
+            let _ = unlinkat(self.fd.as_fd(), id, AtFlags::REMOVEDIR);
         })?;
         let home = opened.ok_or_else(|| failed(Errno::NOENT, "open the container's state directory", &path))?;
         home.lock().inspect_err(|e| {
@@ -102,26 +105,24 @@ impl Root {
         let path = format!("{}/{id}", self.path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let flags = if weak::is(Weakness::AnyState) { flags.difference(OFlags::NOFOLLOW) } else { flags };
-        let fd = match openat(&self.fd, id, flags, Mode::empty()) {
+        let fd = match openat(self.fd.as_fd(), id, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             done => done.map_err(|e| failed(e, "open the container's state directory", &path))?,
         };
-        let root =
-            rustix::io::fcntl_dupfd_cloexec(&self.fd, 3).map_err(|e| failed(e, "hold the state directory", &path))?;
-        Ok(Some(Home { id: String::from(id), path, root, fd }))
+        Ok(Some(Home { id: String::from(id), path, root: Rc::clone(&self.fd), fd }))
     }
 
     /// The ids of all containers, sorted; also of half-made ones.
     pub fn ids(&self) -> Result<Vec<String>> {
         let mut ids = Vec::new();
-        for entry in Dir::read_from(&self.fd).map_err(|e| failed(e, "list containers", &self.path))? {
+        for entry in Dir::read_from(self.fd.as_fd()).map_err(|e| failed(e, "list containers", &self.path))? {
             let entry = entry.map_err(|e| failed(e, "list containers", &self.path))?;
             let Ok(name) = entry.file_name().to_str() else { continue };
             if name.starts_with('.') {
                 continue;
             }
             let is_dir = match entry.file_type() {
-                FileType::Unknown => statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                FileType::Unknown => statat(self.fd.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
                     .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
                 kind => kind == FileType::Directory,
             };
@@ -216,7 +217,7 @@ impl Home {
                 Err(errno) => return Err(failed(errno, attempted, &self.path)),
             }
         }
-        match rustix::fs::fstat(&self.fd) {
+        match rustix::fs::fstat(self.fd.as_fd()) {
             Ok(stat) if stat.st_nlink > 0 => Ok(()),
             Err(errno) => Err(failed(errno, attempted, &self.path)),
             Ok(_) => Err(Error::state(attempted, "container does not exist").object(&*self.path)),
@@ -227,7 +228,18 @@ impl Home {
     pub fn outlives_boot(&self) -> bool {
         /// f_type of tmpfs and ramfs (statfs(2)).
         const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
-        rustix::fs::fstatfs(&self.fd).is_ok_and(|statfs| !IN_MEMORY.contains(&(statfs.f_type as i64)))
+        rustix::fs::fstatfs(self.fd.as_fd()).is_ok_and(|statfs| !IN_MEMORY.contains(&(statfs.f_type as i64)))
+    }
+
+    /// Locks the container again, after [`Self::unlock`]; false if it was deleted meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn lock_again(&self) -> Result<bool> {
+        match self.lock() {
+            Err(_) if rustix::fs::fstat(self.fd.as_fd()).is_ok_and(|stat| stat.st_nlink == 0) => Ok(false),
+            done => done.map(|()| true),
+        }
     }
 
     /// Lets other commands work on this container.
@@ -249,12 +261,24 @@ impl Home {
 
     /// Whether there is a record, readable or not.
     pub fn has_record(&self) -> bool {
-        statat(&self.fd, STATE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        statat(self.fd.as_fd(), STATE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Writes the record to where it is renamed from.
+    fn draft(&self, record: &Record) -> Result<()> {
+        let text = record.to_json();
+        match file::write_new(self.fd(), DRAFT, text.as_bytes(), 0o600) {
+            Err(Errno::EXIST) => unlinkat(self.fd.as_fd(), DRAFT, AtFlags::empty())
+                .and_then(|()| file::write_new(self.fd(), DRAFT, text.as_bytes(), 0o600)),
+            done => done,
+        }
+        .map_err(|e| failed(e, "write the container's state", &self.path))
     }
 
     /// Writes the record, in one step.
     pub fn commit(&self, record: &Record) -> Result<()> {
-        file::replace(self.fd(), STATE, record.to_json().as_bytes(), 0o600)
+        self.draft(record)?;
+        rustix::fs::renameat(self.fd.as_fd(), DRAFT, self.fd.as_fd(), STATE)
             .map_err(|e| failed(e, "write the container's state", &self.path))
     }
 
@@ -275,31 +299,37 @@ impl Home {
     pub fn make_fifo(&self) -> Result<OwnedFd> {
         let attempted = "make the start fifo";
         let path = || format!("{}/{FIFO}", self.path);
-        rustix::fs::mknodat(&self.fd, FIFO, FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+        rustix::fs::mknodat(self.fd.as_fd(), FIFO, FileType::Fifo, Mode::from_raw_mode(0o600), 0)
             .map_err(|e| failed(e, attempted, &path()))?;
-        openat(&self.fd, FIFO, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
+        openat(self.fd.as_fd(), FIFO, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
             .map_err(|e| failed(e, attempted, &path()))
     }
 
     /// Whether init was not started yet: the fifo goes when it is.
     pub fn waits_for_start(&self) -> bool {
-        statat(&self.fd, FIFO, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        statat(self.fd.as_fd(), FIFO, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Removes the directory with all files in it, by descriptor; links and directories in it are not followed.
     pub fn remove(self) -> Result<()> {
         let attempted = "remove the container's state";
-        for entry in Dir::read_from(&self.fd).map_err(|e| failed(e, attempted, &self.path))? {
+        // Nearly always these are all of its files, and they need not be looked for.
+        let known = [STATE, CONFIG, INTENT].map(|name| unlinkat(self.fd.as_fd(), name, AtFlags::empty()));
+        if known.iter().all(|done| done.is_ok()) && unlinkat(self.root.as_fd(), &*self.id, AtFlags::REMOVEDIR).is_ok() {
+            core::mem::forget(self);
+            return Ok(());
+        }
+        for entry in Dir::read_from(self.fd.as_fd()).map_err(|e| failed(e, attempted, &self.path))? {
             let entry = entry.map_err(|e| failed(e, attempted, &self.path))?;
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
             }
             let flags = if entry.file_type() == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-            let removed = match unlinkat(&self.fd, name, flags) {
+            let removed = match unlinkat(self.fd.as_fd(), name, flags) {
                 Err(Errno::NOTEMPTY) => {
                     crate::notify::remove(&self);
-                    unlinkat(&self.fd, name, flags)
+                    unlinkat(self.fd.as_fd(), name, flags)
                 }
                 done => done,
             };
@@ -308,7 +338,7 @@ impl Home {
                 Err(errno) => return Err(failed(errno, attempted, &self.path)),
             }
         }
-        match unlinkat(&self.root, &*self.id, AtFlags::REMOVEDIR) {
+        match unlinkat(self.root.as_fd(), &*self.id, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed(errno, attempted, &self.path)),
         }

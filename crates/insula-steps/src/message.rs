@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What init and the host side tell each other over their socket (SOCK_SEQPACKET: one message, one packet).
 //!
-//! From init: a tag and three numbers, then text. To init: one byte, [`GO`]; the end of the connection means that the
-//! host side died, and init ends too.
+//! From init: a tag and three numbers, then text. To init: a [`WORD`], which is the byte [`GO`] and the signals that it has
+//! to give their default, bit n-1 for signal n; the end of the connection means that the host side died, and init ends too.
 
 /// Longest message in bytes.
 pub const MAX: usize = 512;
@@ -10,6 +10,8 @@ pub const MAX: usize = 512;
 pub const HEAD: usize = 16;
 /// The host side's word to go on.
 pub const GO: u8 = 1;
+/// Bytes of that word with the set of signals after it.
+pub const WORD: usize = 9;
 
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal),* $(,)? }) => {

@@ -68,6 +68,29 @@ pub fn clone_with_attr(fd: BorrowedFd<'_>, attr: &MountAttr) -> Result<OwnedFd, 
     Ok(unsafe { OwnedFd::from_raw_fd(tree as i32) })
 }
 
+/// open_tree_attr(2): a detached copy of the mount at `path`, with `recursive` of all below it, changed at once as far as
+/// that reaches. It survives execve. Linux 6.15.
+pub fn open_tree_attr(path: &CStr, recursive: bool, attr: &MountAttr) -> Result<OwnedFd, Errno> {
+    // OPEN_TREE_CLONE, AT_RECURSIVE
+    let flags = 0x1 | if recursive { 0x8000 } else { 0 };
+    // SAFETY: the path and attr outlive the call; the size is that of the struct. -100 is AT_FDCWD.
+    let tree = unsafe {
+        syscall(
+            number::OPEN_TREE_ATTR,
+            [
+                -100_isize as usize,
+                path.as_ptr() as usize,
+                flags,
+                core::ptr::from_ref(attr) as usize,
+                size_of::<MountAttr>(),
+                0,
+            ],
+        )
+    }?;
+    // SAFETY: a new descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(tree as i32) })
+}
+
 /// mount_setattr(2): changes the mount at `path` below `dir` (empty: `dir` itself), and with `recursive` all below it.
 /// Linux 5.12.
 pub fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, recursive: bool, attr: &MountAttr) -> Result<(), Errno> {

@@ -59,6 +59,7 @@ pub(crate) mod number {
         pub(crate) const BPF: u32 = 321;
         pub(crate) const EXECVEAT: u32 = 322;
         pub(crate) const EXIT_GROUP: u32 = 231;
+        pub(crate) const CLOCK_GETTIME: u32 = 228;
     }
     #[cfg(target_arch = "aarch64")]
     mod arch {
@@ -90,6 +91,7 @@ pub(crate) mod number {
         pub(crate) const BPF: u32 = 280;
         pub(crate) const EXECVEAT: u32 = 281;
         pub(crate) const EXIT_GROUP: u32 = 94;
+        pub(crate) const CLOCK_GETTIME: u32 = 113;
     }
     pub(crate) use arch::*;
     pub(crate) const PIDFD_SEND_SIGNAL: u32 = 424;

@@ -30,8 +30,7 @@ pub(crate) fn variable(name: &str) -> Option<&'static str> {
 
 /// Seconds since 1970, and nanoseconds.
 pub(crate) fn now() -> (i64, u32) {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    (time.tv_sec, time.tv_nsec as u32)
+    insula_sys::process::wall_clock()
 }
 
 /// Whether this is root of the host, not one that an ordinary user's engine (podman) has made in a user namespace,
@@ -99,6 +98,9 @@ impl<'a> Context<'a> {
     }
 
     fn record(&self, level: Level, text: &str) {
+        if !self.logger.wants(level) {
+            return;
+        }
         let Some(record) = self.logger.record(level, text, now().0) else { return };
         match &self.log {
             Some(file) => drop(output::write(file.as_fd(), &record)),

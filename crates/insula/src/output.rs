@@ -4,12 +4,19 @@
 use alloc::format;
 use insula_error::{Error, Result};
 use insula_sys::memory::borrow;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, IntoRawFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 /// Opens /dev/null in place of a missing standard stream. The lowest free number is given out first.
 pub(crate) fn fill_standard_streams() {
+    let streams = [borrow(0), borrow(1), borrow(2)];
+    let mut polled = [0, 1, 2].map(|number| PollFd::from_borrowed_fd(streams[number], PollFlags::empty()));
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut polled, Some(&now)).is_ok() && polled.iter().all(|fd| !fd.revents().contains(PollFlags::NVAL)) {
+        return;
+    }
     for number in 0..3 {
         if rustix::io::fcntl_getfd(borrow(number)) == Err(Errno::BADF)
             && let Ok(null) = openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())

@@ -14,7 +14,6 @@ use insula_plan::Options;
 use insula_run::create::{Container, Request, create, poststart};
 use insula_run::foreground::{Console, wait};
 use insula_run::share::{self, Choice, Pinned};
-use insula_run::store::Root;
 use insula_run::{Log, delete, file, notify};
 use insula_spec::Spec;
 use rustix::fd::AsFd;
@@ -24,7 +23,9 @@ use rustix::fs::CWD;
 pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32> {
     let (bundle, config) = read(parsed)?;
     let (spec, pinned) = document(parsed, &config, context)?;
-    make(parsed, context, &bundle, &config, &spec, pinned, false)?;
+    let container = make(parsed, context, &bundle, &config, &spec, pinned, false)?;
+    // The process ends here, and with it everything that is open.
+    core::mem::forget(container);
     Ok(0)
 }
 
@@ -51,20 +52,18 @@ pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<
         }
         return Ok(0);
     }
-    stay(container, parsed.is_set("keep"), &context.make_root()?, context)
+    stay(container, parsed.is_set("keep"), context)
 }
 
 /// Waits for the process and, unless the container is to be kept, deletes what it leaves.
-pub(super) fn stay(container: Container, keep: bool, root: &Root, context: &Context<'_>) -> Result<i32> {
-    let Container { home, child, signals, console, notify, .. } = container;
+pub(super) fn stay(container: Container, keep: bool, context: &Context<'_>) -> Result<i32> {
+    let Container { home, record, child, signals, console, notify, .. } = container;
     home.unlock();
     let status = wait(&child, &signals, console.map(Console::new), notify)?;
     if !keep {
-        // Somebody may have deleted it meanwhile; then there is nothing left to do.
-        if let Some(home) = root.home(&home.id)? {
-            delete::delete(home, true, context)?;
-        }
+        delete::after_end(home, &record, context)?;
     }
+    core::mem::forget((child, signals));
     Ok(status)
 }
 

@@ -13,5 +13,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
         home.unlock();
         notify.wait(&init)?;
     }
+    // The process ends here, and with it everything that is open.
+    core::mem::forget(home);
     Ok(0)
 }

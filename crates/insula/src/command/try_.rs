@@ -72,7 +72,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
     };
     let container = create(&root, &spec, config.as_bytes(), &request, &Quiet(context))?;
     let given = container.record.namespaces.clone();
-    let status = stay(container, false, &root, context)?;
+    let status = stay(container, false, context)?;
     if parsed.is_set("report") {
         output::print_error(&report(&host, &given));
     }
