@@ -124,6 +124,26 @@ pub fn all_at(process: BorrowedFd<'_>) -> Result<PerKind<Option<Identity>>> {
     all_below(process, "ns")
 }
 
+/// As [`all_at`], with their ids, in as many system calls; `own` are the caller's, for the device that all share. `None`
+/// where the kernel tells no ids this way, or something else is amiss.
+///
+/// KERNEL(6.18): namespaces have file handles with ids in them.
+pub fn all_with_ids(process: BorrowedFd<'_>, own: &PerKind<Option<Identity>>) -> Option<PerKind<Option<Identity>>> {
+    let ns = openat(process, c"ns", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut known = true;
+    let all = PerKind::from_fn(|kind| {
+        let dev = own[kind]?.dev;
+        let mut name = [0_u8; 16];
+        let proc_name = kind.namespace().proc_name.as_bytes();
+        name.get_mut(..proc_name.len())?.copy_from_slice(proc_name);
+        let name = core::ffi::CStr::from_bytes_until_nul(&name).ok()?;
+        let found = if known { nsfs::handle_at(ns.as_fd(), name) } else { Err(Errno::OPNOTSUPP) };
+        known = found.is_ok();
+        found.ok().map(|(id, ino)| Identity { kind, dev, ino, id: Some(id) })
+    });
+    known.then_some(all)
+}
+
 fn all_below(dir: BorrowedFd<'_>, path: &str) -> Result<PerKind<Option<Identity>>> {
     let attempted = "identify the namespaces of a process";
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -67,6 +67,7 @@ fn take_back(home: Home, record: &Record, init: Option<&Handle>, log: &dyn Log) 
     }
     let poststop = poststop(&home, record);
     home.remove()?;
+    core::mem::forget(group);
     for error in poststop {
         log.warn(&format!("{error}"));
     }

@@ -7,7 +7,7 @@ use insula_error::{Error, Result};
 use insula_sys::weak::{self, Weakness};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, fstat, fstatfs};
+use rustix::fs::{CWD, Mode, OFlags, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,12 @@ pub struct Identity {
 
 /// The sum of this boot's random id (random(4)).
 fn boot() -> u64 {
-    file::read(CWD, "/proc/sys/kernel/random/boot_id", 64, "read the boot's id").map_or(0, |id| file::sum(&id))
+    let mut text = [0; 64];
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    // It is told whole in one read.
+    rustix::fs::open(c"/proc/sys/kernel/random/boot_id", flags, Mode::empty())
+        .and_then(|id| rustix::io::read(&id, &mut text[..]))
+        .map_or(0, |length| file::sum(&text[..length]))
 }
 
 impl Identity {

@@ -127,14 +127,25 @@ impl<'p> Launch<'p> {
                 Cloned::Parent { pid, pidfd } => (pid, pidfd),
             }
         } else {
-            spawn(plan.clone_flags, cgroup, &|| -> Infallible { become_init(&image, None, false) }).map_err(|e| clone_failed(plan, e))?
+            spawn(plan.clone_flags, cgroup, &|| -> Infallible { become_init(&image, None, false) })
+                .map_err(|e| clone_failed(plan, e))?
         };
         let child = Handle { pid, pidfd };
         let directory = maps::directory(pid).inspect_err(|_| {
             let _ = child.signal(9);
         })?;
         insula_sys::memory::close_all(filled.into_fds().chain([theirs, image.into_fd()]));
-        Ok(Self { plan, socket: ours, child, directory, signals, reaped: false, killed: false, has_forked: false, ignored: OnceCell::new() })
+        Ok(Self {
+            plan,
+            socket: ours,
+            child,
+            directory,
+            signals,
+            reaped: false,
+            killed: false,
+            has_forked: false,
+            ignored: OnceCell::new(),
+        })
     }
 
     /// Serves init until it reports that everything is done.
@@ -195,6 +206,8 @@ impl<'p> Launch<'p> {
 
     /// Gives the parts away: the child and the descriptor of signals.
     pub(crate) fn into_parts(self) -> (Handle, OwnedFd) {
+        // Both are of no more use, and few: they are closed when this command ends.
+        core::mem::forget((self.socket, self.directory));
         (self.child, self.signals)
     }
 

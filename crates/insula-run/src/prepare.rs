@@ -150,8 +150,7 @@ fn tree(source: &TreeSource, field: Field, users: &mut mount_ids::Users) -> Resu
     let once = source.set | source.clear == 0 || source.set_all | source.clear_all == 0;
     let whole = !source.recursive && !source.locked && source.propagation.len() < 2 && once;
     let merged = first.filter(|(_, all)| *all == source.recursive || whole).map(|(propagation, _)| {
-        let (set, clear) =
-            if whole { (source.set | source.set_all, source.clear | source.clear_all) } else { (0, 0) };
+        let (set, clear) = if whole { (source.set | source.set_all, source.clear | source.clear_all) } else { (0, 0) };
         MountAttr { propagation: *propagation, set, clear, ..MountAttr::default() }
     });
     if let Some(attr) = merged

@@ -25,7 +25,12 @@ pub(crate) fn namespaces(
     restored: bool,
 ) -> Result<Vec<Held>> {
     let own = identity::all_of_self()?;
-    let given = identity::all_at(process)?;
+    let with_ids = identity::all_with_ids(process, &own);
+    let told = with_ids.is_some();
+    let given = match with_ids {
+        Some(given) => given,
+        None => identity::all_at(process)?,
+    };
     let mut held = Vec::with_capacity(8);
     let mut known = true;
     for kind in Kind::all() {
@@ -36,7 +41,9 @@ pub(crate) fn namespaces(
         };
         if let Some(mut entry) = one(facts, kind, want, &own, &given)? {
             // KERNEL(6.18): before, only mount namespaces have ids, and asking for the others is in vain.
-            if want.leaves() && (kind == Kind::MOUNT || known) {
+if !want.leaves() {
+                entry.id = None;
+            } else if !told && (kind == Kind::MOUNT || known) {
                 entry.id = namespace_of(init, kind).ok().and_then(|fd| identity::id(fd.as_fd()));
                 known = entry.id.is_some();
             }

@@ -4,6 +4,7 @@
 
 use alloc::string::String;
 use alloc::vec;
+use core::ffi::CStr;
 
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -45,6 +46,47 @@ fn u64_of(fd: BorrowedFd<'_>, request: usize) -> Result<u64, Errno> {
     // SAFETY: `value` outlives the call and has the eight bytes that the requests ending here write.
     unsafe { syscall(number::IOCTL, [fd.as_raw_fd() as usize, request, pointer, 0, 0, 0]) }?;
     Ok(value)
+}
+
+/// Id and inode of the namespace behind the link `name` of a `/proc/<pid>/ns` opened as `dir`, without opening it: they are
+/// its file handle (name_to_handle_at(2)). Linux 6.18.
+///
+/// # Errors
+/// EOPNOTSUPP where such files have no handles.
+pub fn handle_at(dir: BorrowedFd<'_>, name: &CStr) -> Result<(u64, u64), Errno> {
+    /// struct file_handle with struct nsfs_file_handle in it.
+    #[repr(C)]
+    struct Handle {
+        bytes: u32,
+        kind: i32,
+        /// Aligned as the handle is, not as a number of 64 bits.
+        id: [u8; 8],
+        namespace: u32,
+        inode: u32,
+    }
+    const FILEID_NSFS: i32 = 0xf1;
+    const AT_SYMLINK_FOLLOW: usize = 0x400;
+    let mut handle = Handle { bytes: 16, kind: 0, id: [0; 8], namespace: 0, inode: 0 };
+    let mut mount = 0_i32;
+    // SAFETY: the name outlives the call, and the kernel writes no more than the 16 bytes that the handle says it has, and
+    // one number for the mount.
+    unsafe {
+        syscall(
+            number::NAME_TO_HANDLE_AT,
+            [
+                dir.as_raw_fd() as usize,
+                name.as_ptr() as usize,
+                core::ptr::from_mut(&mut handle) as usize,
+                core::ptr::from_mut(&mut mount) as usize,
+                AT_SYMLINK_FOLLOW,
+                0,
+            ],
+        )
+    }?;
+    if handle.kind != FILEID_NSFS || handle.bytes != 16 {
+        return Err(Errno::OPNOTSUPP);
+    }
+    Ok((u64::from_ne_bytes(handle.id), u64::from(handle.inode)))
 }
 
 /// NS_GET_USERNS: the user namespace that owns `ns`. EPERM if it lies outside the caller's own.

@@ -60,6 +60,7 @@ pub(crate) mod number {
         pub(crate) const EXECVEAT: u32 = 322;
         pub(crate) const EXIT_GROUP: u32 = 231;
         pub(crate) const CLOCK_GETTIME: u32 = 228;
+        pub(crate) const NAME_TO_HANDLE_AT: u32 = 303;
     }
     #[cfg(target_arch = "aarch64")]
     mod arch {
@@ -92,6 +93,7 @@ pub(crate) mod number {
         pub(crate) const EXECVEAT: u32 = 281;
         pub(crate) const EXIT_GROUP: u32 = 94;
         pub(crate) const CLOCK_GETTIME: u32 = 113;
+        pub(crate) const NAME_TO_HANDLE_AT: u32 = 264;
     }
     pub(crate) use arch::*;
     pub(crate) const PIDFD_SEND_SIGNAL: u32 = 424;

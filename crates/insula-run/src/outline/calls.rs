@@ -45,7 +45,8 @@ pub(super) fn clone3(flags: u64, into_cgroup: bool) -> String {
     format!("clone3({})", words.join("|"))
 }
 
-/// The copy of a host tree that the runtime makes.
+/// The copy of a host tree that the runtime makes. Linux 6.15 and later take the copy and its first change in one
+/// open_tree_attr(2).
 pub(super) fn tree(source: &TreeSource) -> Vec<String> {
     let mut calls = Vec::from([format!("open_tree({})", source.path)]);
     let changes = source.propagation.len()
