@@ -94,7 +94,7 @@ impl Root {
         home.lock().inspect_err(|e| {
             // Ours still, unless somebody has deleted it meanwhile, which is no error of the kernel's.
             if e.errno().is_some() {
-                let _ = unlinkat(&self.fd, id, AtFlags::REMOVEDIR);
+                let _ = unlinkat(self.fd.as_fd(), id, AtFlags::REMOVEDIR);
             }
         })?;
         Ok(home)

@@ -41,7 +41,7 @@ pub(crate) fn namespaces(
         };
         if let Some(mut entry) = one(facts, kind, want, &own, &given)? {
             // KERNEL(6.18): before, only mount namespaces have ids, and asking for the others is in vain.
-if !want.leaves() {
+            if !want.leaves() {
                 entry.id = None;
             } else if !told && (kind == Kind::MOUNT || known) {
                 entry.id = namespace_of(init, kind).ok().and_then(|fd| identity::id(fd.as_fd()));

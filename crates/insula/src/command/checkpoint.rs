@@ -122,5 +122,5 @@ pub(super) fn perform_restore(parsed: &Parsed<'_>, context: &Context<'_>) -> Res
     if detach {
         return Ok(0);
     }
-    stay(container, false, &context.make_root()?, context)
+    stay(container, false, context)
 }
