@@ -28,6 +28,8 @@ pub struct Lab {
     directory: PathBuf,
     before: Option<Snapshot>,
     counter: AtomicU32,
+    /// Address of the bus over which systemd is asked for cgroups.
+    bus: Option<String>,
 }
 
 impl Default for Lab {
@@ -59,7 +61,7 @@ impl Lab {
             fs::create_dir(directory.join(part)).expect("make the test's directories");
         }
         assert!(runtime.exists(), "{} is hidden by the test's /run", runtime.display());
-        let mut lab = Self { name, directory, before: None, counter: AtomicU32::new(0) };
+        let mut lab = Self { name, directory, before: None, counter: AtomicU32::new(0), bus: None };
         lab.before = Some(Snapshot::take(&lab));
         lab
     }
@@ -101,9 +103,18 @@ impl Lab {
         format!("{}-{}", self.name, self.count())
     }
 
-    /// The runtime with the test's own state root.
+    /// The runtime with the test's own state root, and with `--systemd-cgroup` after [`by_systemd`](Self::by_systemd).
     pub fn insula(&self) -> Invocation {
-        self.command(runtime()).arg("--root").arg(self.state_root())
+        let insula = self.command(runtime()).arg("--root").arg(self.state_root());
+        match &self.bus {
+            Some(bus) => insula.env("DBUS_SYSTEM_BUS_ADDRESS", bus).arg("--systemd-cgroup"),
+            None => insula,
+        }
+    }
+
+    /// Has systemd, which answers at the bus with this address, make the cgroups of this test's containers.
+    pub fn by_systemd(&mut self, bus: &str) {
+        self.bus = Some(bus.to_owned());
     }
 
     /// The runtime without any global option, running the words given: `lab.words(&["state", "x"])`.

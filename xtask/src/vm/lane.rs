@@ -17,10 +17,10 @@ pub(super) const LANES: &[Lane] = &[
     // Linux 6.12, systemd 257.
     Lane {
         name: "trixie",
-        programs: &["kernel", "limits", "cgroups", "update", "pause", "events", "exec", "share", "machine"],
+        programs: &["kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec", "share", "machine"],
     },
     // Linux 6.1, systemd 252.
-    Lane { name: "bookworm", programs: &["kernel", "limits", "cgroups", "update", "pause", "events", "exec"] },
+    Lane { name: "bookworm", programs: &["kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec"] },
 ];
 
 impl Lane {
