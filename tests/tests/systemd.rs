@@ -3,24 +3,24 @@
 
 use insula_tests::{Container, Lab, Value, cgroups, eventually, json, skip};
 use std::fs;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::IntoRawFd as _;
 use std::path::Path;
 use std::process::Command;
 
-/// The system's bus, held open: a [`Lab`] hides the directory.
-struct Bus(OwnedFd);
+/// The directory of the system's bus, open until the process ends: a [`Lab`] hides it.
+struct Bus(i32);
 
 /// `None` where process 1 is not systemd.
 fn bus() -> Option<Bus> {
     Path::new("/run/systemd/system").is_dir().then_some(())?;
     let directory = fs::File::open("/run/dbus").expect("the system's bus is there");
-    Some(Bus(directory.into()))
+    Some(Bus(directory.into_raw_fd()))
 }
 
 impl Bus {
     fn lab(&self) -> Lab {
         let mut lab = Lab::new();
-        let place = format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd());
+        let place = format!("/proc/{}/fd/{}", std::process::id(), self.0);
         lab.by_systemd(&format!("unix:path={place}/system_bus_socket"));
         lab
     }

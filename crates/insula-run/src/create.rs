@@ -357,7 +357,12 @@ fn passed_over(resources: &Resources<'_>) -> Vec<String> {
 
 /// An ordinary user, or root of a user namespace only: cgroups are then what somebody delegated, if anything.
 fn is_rootless(facts: &Facts) -> bool {
-    facts.euid != 0 || !insula_ns::Identity::of_self(Kind::USER).is_ok_and(|own| own.ino == INITIAL_USER_NAMESPACE)
+    facts.euid != 0 || in_user_namespace()
+}
+
+/// Whether this process is in another user namespace than the initial one.
+pub fn in_user_namespace() -> bool {
+    !insula_ns::Identity::of_self(Kind::USER).is_ok_and(|own| own.ino == INITIAL_USER_NAMESPACE)
 }
 
 /// Inode of the initial user namespace (PROC_USER_INIT_INO, linux/proc_ns.h), the same on every kernel.
