@@ -92,7 +92,12 @@ impl Preparation<'_> {
             // Without a cgroup a limit would be silently missing.
             return created.planned(resources).map(drop);
         }
-        created.apply(resources, &self.devices)
+        created.apply(resources, &self.devices)?;
+        match owner(self.spec).map(|uid| created.delegate(uid)) {
+            // An ordinary user cannot give anything away.
+            Some(Err(e)) if self.facts.euid == 0 => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Where not all cgroups could be made, the steps change with them.
@@ -126,6 +131,28 @@ impl Preparation<'_> {
         self.filled = Some(fill(&self.plan, sources)?);
         Ok(())
     }
+}
+
+/// The host's number of the user to whom the cgroup is to belong: the process's own, where it has a cgroup namespace of
+/// its own and a cgroup mount that it may write to (runtime-spec, config-linux.md, "Cgroup ownership").
+fn owner(spec: &Spec<'_>) -> Option<u32> {
+    let is_new = |entry: &insula_spec::Namespace<'_>| {
+        entry.kind == "cgroup" && entry.path.as_ref().is_none_or(|path| path.is_empty())
+    };
+    let is_writable = |mount: &insula_spec::Mount<'_>| {
+        mount.kind.as_ref().is_some_and(|kind| *kind == "cgroup") && mount.options.iter().all(|option| *option != "ro")
+    };
+    if !spec.linux.namespaces.iter().any(is_new) || !spec.mounts.iter().any(is_writable) {
+        return None;
+    }
+    let uid = spec.process.as_ref().map_or(0, |process| process.user.uid);
+    if spec.linux.namespaces.iter().all(|entry| entry.kind != "user") {
+        return Some(uid).filter(|uid| *uid != 0);
+    }
+    spec.linux.uid_mappings.iter().find_map(|map| {
+        let distance = uid.checked_sub(map.container_id).filter(|distance| *distance < map.size)?;
+        map.host_id.checked_add(distance)
+    })
 }
 
 /// What exists so far; dropped early, it is taken back.
