@@ -10,6 +10,8 @@ use insula_ns::{Identity, PerKind};
 pub struct Facts {
     /// Effective user id of the caller.
     pub euid: u32,
+    /// The caller is in another user namespace than the initial one: it may make no device nodes.
+    pub inner_user: bool,
     /// Effective group id of the caller.
     pub egid: u32,
     /// Absolute path of the bundle.

@@ -175,7 +175,7 @@ fn device_kind(device: &Device<'_>, field: Field) -> Result<u32> {
 
 /// In a user namespace mknod(2) is refused, so the host's node of that path is bound; a fifo is no device and is made.
 fn device(planner: &mut Planner<'_>, field: Field, path: &str, mode: u32, numbers: (u32, u32), owner: (u32, u32)) {
-    let bind = if planner.other_user() && mode & 0o170_000 != FIFO {
+    let bind = if (planner.other_user() || planner.facts.inner_user) && mode & 0o170_000 != FIFO {
         let tree = TreeSource {
             path: String::from(path),
             device: Some(numbers),

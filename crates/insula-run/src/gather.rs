@@ -166,6 +166,7 @@ pub(crate) fn facts(spec: &Spec<'_>, bundle: &str) -> Facts {
     };
     Facts {
         euid: rustix::process::geteuid().as_raw(),
+        inner_user: crate::create::in_user_namespace(),
         egid: rustix::process::getegid().as_raw(),
         bundle: String::from(bundle),
         // Asked only where it can be so: in a user namespace that an ordinary user made.
