@@ -20,7 +20,10 @@ pub(super) const LANES: &[Lane] = &[
         programs: &["kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec", "share", "machine"],
     },
     // Linux 6.1, systemd 252.
-    Lane { name: "bookworm", programs: &["kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec"] },
+    Lane {
+        name: "bookworm",
+        programs: &["kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec"],
+    },
 ];
 
 impl Lane {
