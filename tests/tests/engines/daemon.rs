@@ -17,8 +17,10 @@ pub(crate) struct Daemon {
 }
 
 /// Runs the daemon ($3 …) and ends it when standard input ends. It is the first process of its pid namespace, so its
-/// end is everybody's.
+/// end is everybody's. Other programs' short-lived mounts, which the new mount namespace has copies of, are taken away:
+/// engines look for cgroups in them.
 const SUPERVISOR: &str = "exec 3<&0 </dev/null; ip link set lo up; mount -t tmpfs tmpfs /run; directory=$1; shift 2; \
+    for point in $(cut -d ' ' -f 5 /proc/self/mountinfo | grep ^/tmp/ | tac); do umount -l $point; done; \
     \"$@\" >$directory/log 2>&1 3<&- & daemon=$!; \
     cat <&3 >/dev/null; kill -TERM $daemon; wait $daemon";
 

@@ -128,6 +128,11 @@ impl Session {
         self.lab.command(self.docker.client).args(["--host", &self.docker.host]).args(words).run()
     }
 
+    /// The client's program and the daemon's address.
+    pub(crate) fn client(&self) -> [&str; 2] {
+        [self.docker.client, &self.docker.host]
+    }
+
     /// `docker <words>`, which must succeed; its standard output without white space at its ends.
     #[track_caller]
     pub(crate) fn ok(&self, words: &[&str]) -> String {
@@ -352,7 +357,7 @@ fn exec_without_the_client() {
 }
 
 /// Runs `docker <words>` on a terminal.
-fn on_a_terminal(session: &Session, words: &[&str]) -> (Terminal, insula_tests::Background) {
+pub(crate) fn on_a_terminal(session: &Session, words: &[&str]) -> (Terminal, insula_tests::Background) {
     let (terminal, slave) = Terminal::new(30, 90);
     let client = session.lab.command("setsid").args(["--wait", "--ctty", session.docker.client]);
     let client = client.args(["--host", &session.docker.host]).args(words).stdin(slave.stdio());

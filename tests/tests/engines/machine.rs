@@ -6,7 +6,7 @@ use crate::daemon::{Daemon, is_installed};
 use insula_tests::{Invocation, Lab, Output, populate_rootfs, runtime};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the machine runs, and what it needs installed.
@@ -21,6 +21,8 @@ pub(crate) struct Machine {
     daemon: Daemon,
     /// A process in all its namespaces.
     pid: i32,
+    /// Held by whoever counts containers, or makes some that others would count.
+    counting: Mutex<()>,
 }
 
 /// The one machine; `Err` says why there is none.
@@ -47,7 +49,7 @@ fn start() -> Result<Machine, String> {
     }
     fs::remove_dir_all(rootfs).expect("remove the root file system of the images");
     let pid = daemon.first();
-    Ok(Machine { daemon, pid })
+    Ok(Machine { daemon, pid, counting: Mutex::new(()) })
 }
 
 impl Machine {
@@ -72,6 +74,16 @@ impl Machine {
         let output = self.run(lab, script);
         assert_eq!(output.code(), 0, "{output}\n{}", self.log("containerd"));
         output.text().to_owned()
+    }
+
+    /// Keeps others from counting, or changing, the containers of Docker's and Podman's usual roots meanwhile.
+    pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.counting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The archive with its images.
+    pub(crate) fn images(&self) -> String {
+        self.daemon.directory().join("images.tar").to_str().expect("paths are text").to_owned()
     }
 
     /// A file of the machine, by the name that it has there.

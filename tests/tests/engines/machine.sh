@@ -6,11 +6,6 @@ set -e
 PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 directory=$1 insula=$2 dist=$3 rootfs=$4
 
-# Other programs' short-lived mounts, which a new mount namespace copies: engines look for cgroups in them.
-sed -n 's|^[^ ]* [^ ]* [^ ]* [^ ]* \(/tmp/[^ ]*\) .*|\1|p' /proc/self/mountinfo | tac | while read -r point; do
-    umount --lazy "$point" || true
-done
-
 # cgroups: a part of each hierarchy, seen as all of it.
 controllers=$(sed -n 's/^[0-9]*:\(.*\):.*$/\1/p' /proc/self/cgroup)
 for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do

@@ -8,6 +8,7 @@ use std::path::Path;
 #[test]
 fn the_page_about_engines() {
     let (machine, lab) = machine_and_lab!();
+    let _alone = machine.alone();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/engines.md");
     let text = std::fs::read_to_string(page).expect("read the page");
     let examples = examples(&text);
