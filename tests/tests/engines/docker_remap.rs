@@ -18,7 +18,7 @@ fn remapped(machine: &Machine, lab: &Lab, script: &str) -> String {
             --data-root $directory/data --exec-root $directory/exec --pidfile $directory/pid \
             --host unix://$directory/socket --bridge none --iptables=false >$directory/log 2>&1 & \
         daemon=$!; \
-        trap 'kill $daemon; wait $daemon || true; [ $? = 0 ] || tail -5 $directory/log; rm -r $directory' EXIT; \
+        trap 'kill $daemon; wait $daemon || true; [ $? = 0 ] || tail -5 $directory/log; umount $directory/data/*.* 2>/dev/null; rm -r $directory' EXIT; \
         docker=\"docker --host unix://$directory/socket\"; \
         tries=0; until $docker version >/dev/null 2>&1; do \
             sleep 0.1; tries=$((tries+1)); [ $tries -lt 300 ] || { cat $directory/log >&2; exit 1; }; \
@@ -56,8 +56,8 @@ fn an_image_is_built() {
         machine,
         &lab,
         "$docker info --format '{{.DefaultRuntime}}'; mkdir $directory/context; \
-        printf 'FROM busybox\\nRUN echo built by $(cat /proc/1/comm) >/built && echo me:x:1000:1000::/:/bin/sh >>/etc/passwd\\nUSER me\\n\
-            RUN id -un >/tmp/whose\\nCMD cat /built /tmp/whose\\n' >$directory/context/Dockerfile; \
+        printf 'FROM busybox\\nRUN echo built by $(cat /proc/1/comm) >/built && echo me:x:1000:1000::/:/bin/sh >>/etc/passwd && mkdir -m 777 /mine\\nUSER me\\n\
+            RUN id -un >/mine/whose\\nCMD cat /built /mine/whose\\n' >$directory/context/Dockerfile; \
         DOCKER_BUILDKIT=0 $docker build --network none --quiet --tag made $directory/context >/dev/null; \
         $docker run --rm made; $docker rmi made >/dev/null",
     );

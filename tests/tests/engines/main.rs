@@ -13,4 +13,5 @@ mod grpc;
 mod machine;
 mod page;
 mod podman;
+mod podman_life;
 mod protobuf;
