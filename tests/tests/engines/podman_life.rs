@@ -29,9 +29,9 @@ fn users_of_containers_are_others_on_the_host() {
         "for file in /etc/subuid /etc/subgid; do \
             grep -q ^containers: $file || echo containers:300000:200000 >>$file; \
         done; \
-        podman --runtime insula run --rm --network none --userns auto busybox sh -c 'id -u; tr -s \" \" </proc/self/uid_map'",
+        podman --runtime insula run --rm --network none --userns auto:size=4096 busybox sh -c 'id -u; tr -s \" \" </proc/self/uid_map'",
     );
-    assert_eq!(printed, "0\n 0 300000 1024");
+    assert_eq!(printed, "0\n 0 300000 4096");
 }
 
 #[test]
