@@ -6,14 +6,14 @@ use crate::machine::{Machine, machine_and_lab};
 use insula_tests::Lab;
 use std::time::Duration;
 
-/// Starts the second dockerd, runs `$script` with it as `$docker`, and ends it.
+/// Starts the second dockerd, in a network namespace of its own, since it would remove the first one's bridge; runs `$script` with it as `$docker`, and ends it.
 #[track_caller]
 fn remapped(machine: &Machine, lab: &Lab, script: &str) -> String {
     let prelude = "set -e; grep -q ^games: /etc/subuid || for file in /etc/subuid /etc/subgid; do \
             echo games:231072:65536 >>$file; \
         done; \
         directory=$(mktemp -d /var/lib/remapped-XXXXXX); chmod 711 $directory; space=${directory##*/}; \
-        dockerd --userns-remap games --default-runtime insula --containerd /run/containerd/containerd.sock \
+        unshare --net dockerd --userns-remap games --default-runtime insula --containerd /run/containerd/containerd.sock \
             --containerd-namespace $space --containerd-plugins-namespace $space-plugins \
             --data-root $directory/data --exec-root $directory/exec --pidfile $directory/pid \
             --host unix://$directory/socket --bridge none --iptables=false >$directory/log 2>&1 & \
