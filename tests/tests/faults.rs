@@ -205,7 +205,7 @@ fn sweep(case: &Case<'_>, faults: &[Fault], choose: impl Fn(usize) -> usize) {
         points.iter().flat_map(|point| faults.iter().map(|fault| (*point, *fault))).collect();
     // Prime to the number of faults, so that each fault gets its turn.
     let mut step = choose(pairs.len()).max(1);
-    while step > 1 && faults.len() > 1 && step % faults.len() == 0 {
+    while step > 1 && faults.len() > 1 && step.is_multiple_of(faults.len()) {
         step += 1;
     }
     let chosen: Vec<_> = pairs.into_iter().step_by(step).collect();
