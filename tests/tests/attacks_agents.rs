@@ -221,7 +221,8 @@ fn filters_against_the_runtime() {
 fn messages_beyond_every_bound() {
     let lab = Lab::new();
     let before = Snapshot::take(&lab);
-    let edits: Vec<(&str, Box<dyn Fn(&mut Bundle)>)> = vec![
+    type Edit = Box<dyn Fn(&mut Bundle)>;
+    let edits: Vec<(&str, Edit)> = vec![
         ("argument of 65535", Box::new(|b| done(b.args(&["true", &"x".repeat(65_535)])))),
         ("argument of 65536", Box::new(|b| done(b.args(&["true", &"x".repeat(65_536)])))),
         ("argument of 65537", Box::new(|b| done(b.args(&["true", &"x".repeat(65_537)])))),

@@ -236,7 +236,8 @@ fn with_open_files(lab: &Lab) -> insula_tests::Invocation {
 fn descriptors_of_the_program() {
     let lab = Lab::new();
     let listener = std::os::unix::net::UnixListener::bind(lab.path("agent")).expect("listen");
-    let edits: [(&str, fn(&Lab, &mut Bundle) -> Option<Donor>); 5] = [
+    type Edit = fn(&Lab, &mut Bundle) -> Option<Donor>;
+    let edits: [(&str, Edit); 5] = [
         ("plain", |_, _| None),
         ("joined", |lab, bundle| {
             let donor = Donor::new(lab, &["network", "ipc"]);

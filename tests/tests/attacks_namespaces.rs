@@ -262,9 +262,9 @@ fn a_pod_that_dies_while_it_is_joined() {
         let output = create.wait();
         assert!([0, 1].contains(&output.code()) && output.elapsed < Duration::from_secs(5), "{output}");
         if output.code() == 0 {
-            joined += 1
+            joined += 1;
         } else {
-            refused += 1
+            refused += 1;
         }
         member.delete_force().assert_code(0);
         infra.delete_force().assert_code(0);

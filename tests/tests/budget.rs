@@ -52,7 +52,7 @@ fn no_command_makes_more_calls_than_its_budget() {
     let name = insula.to_str().expect("a plain path");
     let trace = lab.path("trace");
     let traced = |words: &[&str]| {
-        let strace = lab.command("strace").args(["-f", "-qq", "-o"]).arg(&trace).arg(&insula);
+        let strace = lab.command("strace").args(["-f", "-qq", "-o"]).arg(&trace).arg(insula);
         strace.arg("--root").arg(lab.state_root()).args(words).ok();
         count(&trace, name)
     };

@@ -98,7 +98,7 @@ fn run_in_the_background_ends_once_the_program_is_ready() {
     let bundle = needs_python!(lab);
     let manager = Manager::new(&lab);
     let container = lab.container(&bundle);
-    let run = container.launch("run").arg("--detach").env("NOTIFY_SOCKET", &manager.path.display().to_string());
+    let run = container.launch("run").arg("--detach").env("NOTIFY_SOCKET", manager.path.display().to_string());
     let run = run.arg(container.id()).start();
     let (news, _) = manager.next();
     assert_eq!(news, format!("READY=1\nMAINPID={}\n", container.pid()));

@@ -158,9 +158,9 @@ fn pairs_of_commands() {
         let (one, other, running) = PAIRS[(chance >> 16) as usize % PAIRS.len()];
         let container = lab.container(&bundle);
         if running {
-            detached(&container)
+            detached(&container);
         } else {
-            container.create().assert_code(0)
+            container.create().assert_code(0);
         }
         let begin = |words: &[&str]| {
             let words: Vec<_> = words.iter().map(|word| if *word == "ID" { container.id() } else { word }).collect();

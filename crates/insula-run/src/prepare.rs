@@ -154,7 +154,7 @@ fn tree(source: &TreeSource, field: Field, users: &mut mount_ids::Users) -> Resu
         MountAttr { propagation: *propagation, set, clear, ..MountAttr::default() }
     });
     if let Some(attr) = merged
-        && let Ok(fd) = insula_sys::mount::open_tree_attr(&insula_plan::c_str(path), source.recursive, &attr)
+        && let Ok(fd) = insula_sys::mount::open_tree_attr(insula_plan::c_str(path), source.recursive, &attr)
     {
         check(source, &fd, field)?;
         return changed(fd, source, (1, whole), field);

@@ -315,7 +315,9 @@ impl Home {
         let attempted = "remove the container's state";
         // Nearly always these are all of its files, and they need not be looked for.
         let known = [STATE, CONFIG, INTENT].map(|name| unlinkat(self.fd.as_fd(), name, AtFlags::empty()));
-        if known.iter().all(|done| done.is_ok()) && unlinkat(self.root.as_fd(), &*self.id, AtFlags::REMOVEDIR).is_ok() {
+        if known.iter().all(core::result::Result::is_ok)
+            && unlinkat(self.root.as_fd(), &*self.id, AtFlags::REMOVEDIR).is_ok()
+        {
             core::mem::forget(self);
             return Ok(());
         }

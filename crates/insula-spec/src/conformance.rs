@@ -109,7 +109,7 @@ fn strength(body: &str, field: &str) -> u8 {
     }
     let mut snake = String::new();
     for c in key.chars() {
-        if c.is_ascii_uppercase() && !snake.ends_with(|last: char| last == '_') {
+        if c.is_ascii_uppercase() && !snake.ends_with('_') {
             snake.push('_');
         }
         snake.extend(c.to_lowercase());

@@ -26,15 +26,13 @@ pub(crate) struct Base {
     pub(crate) parts: &'static [&'static str],
 }
 
-impl Base {
-    /// Makes what the document refers to below the bundle.
-    pub(crate) fn populate(&self, bundle: &Path) {
-        populate_rootfs(&bundle.join("rootfs"));
-        for directory in ["data", "data/below"] {
-            fs::create_dir(bundle.join(directory)).expect("make a directory to bind");
-        }
-        fs::write(bundle.join("data/file"), "text\n").expect("write a file to bind");
+/// Makes what the documents refer to below the bundle.
+pub(crate) fn populate(bundle: &Path) {
+    populate_rootfs(&bundle.join("rootfs"));
+    for directory in ["data", "data/below"] {
+        fs::create_dir(bundle.join(directory)).expect("make a directory to bind");
     }
+    fs::write(bundle.join("data/file"), "text\n").expect("write a file to bind");
 }
 
 fn mount(destination: &str, kind: &str, options: &[&str]) -> Value {

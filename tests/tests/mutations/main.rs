@@ -54,10 +54,8 @@ fn a_changed_document_is_refused_by_name_or_is_what_runs() {
 
     let before = Snapshot::take(&lab);
     let places: Vec<Place> = (0..AT_ONCE).map(|number| Place::new(&lab, number, &bases)).collect();
-    for base in 0..bases.len() {
-        let place = &places[0];
-        let whole = bases[base].document.clone();
-        if let Err(complaint) = place.attempt(&bases[base], base, &Mutation::none(whole)) {
+    for (number, base) in bases.iter().enumerate() {
+        if let Err(complaint) = places[0].attempt(base, number, &Mutation::none(base.document.clone())) {
             panic!("the document before any change: {complaint}");
         }
     }
@@ -141,10 +139,10 @@ impl Place {
     fn new(lab: &Lab, number: usize, bases: &[Base]) -> Self {
         let directory = lab.path(format!("place-{number}"));
         fs::create_dir(&directory).expect("make a place");
-        for (at, base) in bases.iter().enumerate() {
+        for at in 0..bases.len() {
             let bundle = directory.join(format!("bundle-{at}"));
             fs::create_dir(&bundle).expect("make a bundle");
-            base.populate(&bundle);
+            documents::populate(&bundle);
         }
         let runtime = runtime().to_path_buf();
         Self { directory, runtime, lab: lab.name().to_owned(), number, tried: AtomicUsize::new(0) }
@@ -176,7 +174,7 @@ impl Place {
                 }
                 Ok(End::Ran)
             }
-            Some(1) => self.judge(mutation, &ended.stderr).map(|()| End::Refused),
+            Some(1) => judge(mutation, &ended.stderr).map(|()| End::Refused),
             _ => Err(format!("ended with {:?}: {}", ended.code, ended.stderr)),
         };
         let left = fs::read_dir(self.directory.join("state")).map_or(0, Iterator::count);
@@ -185,27 +183,6 @@ impl Place {
             return Err(format!("a state is left; {:?}", outcome.err()));
         }
         outcome
-    }
-
-    /// A refusal is one line that names what was changed, or what it goes with.
-    fn judge(&self, mutation: &Mutation, said: &str) -> Result<(), String> {
-        let lines: Vec<&str> = said.lines().filter(|line| line.contains("level=error")).collect();
-        let [line] = lines[..] else { return Err(format!("not one error but: {said}")) };
-        if line.contains("panicked") {
-            return Err(String::from(line));
-        }
-        if mutation.document.is_none() {
-            return if line.contains("line ") { Ok(()) } else { Err(format!("no line and column: {line}")) };
-        }
-        // COMPAT(runc): engines look for these words, and they name the program.
-        let finds =
-            ["/process/args", "/process/env", "/root/path"].iter().any(|part| mutation.pointer.starts_with(part));
-        if finds && line.contains("msg=\"exec: ") {
-            return Ok(());
-        }
-        let pointer = line.split("config.json: ").nth(1).and_then(|rest| rest.split(['(', ')', ' ', ':', ',']).next());
-        let Some(pointer) = pointer else { return Err(format!("no pointer: {line}")) };
-        if mutate::goes_with(&mutation.pointer, pointer) { Ok(()) } else { Err(format!("another pointer: {line}")) }
     }
 
     fn state(&self, id: &str) -> Result<expect::Seen, String> {
@@ -245,4 +222,24 @@ impl Place {
 struct Ended {
     code: Option<i32>,
     stderr: String,
+}
+
+/// A refusal is one line that names what was changed, or what it goes with.
+fn judge(mutation: &Mutation, said: &str) -> Result<(), String> {
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("level=error")).collect();
+    let [line] = lines[..] else { return Err(format!("not one error but: {said}")) };
+    if line.contains("panicked") {
+        return Err(String::from(line));
+    }
+    if mutation.document.is_none() {
+        return if line.contains("line ") { Ok(()) } else { Err(format!("no line and column: {line}")) };
+    }
+    // COMPAT(runc): engines look for these words, and they name the program.
+    let finds = ["/process/args", "/process/env", "/root/path"].iter().any(|part| mutation.pointer.starts_with(part));
+    if finds && line.contains("msg=\"exec: ") {
+        return Ok(());
+    }
+    let pointer = line.split("config.json: ").nth(1).and_then(|rest| rest.split(['(', ')', ' ', ':', ',']).next());
+    let Some(pointer) = pointer else { return Err(format!("no pointer: {line}")) };
+    if mutate::goes_with(&mutation.pointer, pointer) { Ok(()) } else { Err(format!("another pointer: {line}")) }
 }

@@ -112,7 +112,7 @@ pub(crate) const ROWS: &[Row] = &[
     (
         "~80 a mapped user and group",
         |_, _, b| {
-            done(b.user_namespace().set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [10]})))
+            done(b.user_namespace().set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [10]})));
         },
         Runs,
     ),
