@@ -407,9 +407,10 @@ impl Init {
         let Some(procfs) = &self.procfs else { return Ok(()) };
         let mut path = alloc::vec::Vec::from(&b"sys/"[..]);
         path.extend_from_slice(name.to_bytes());
-        let beneath = match weak::is(Weakness::ProcByName) {
-            true => ResolveFlags::empty(),
-            false => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV,
+        let beneath = if weak::is(Weakness::ProcByName) {
+            ResolveFlags::empty()
+        } else {
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV
         };
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat2(procfs, path.as_slice(), flags, Mode::empty(), beneath)
