@@ -153,12 +153,20 @@ fn processes(name: &str) -> BTreeMap<i32, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir("/proc").expect("read /proc").flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|text| text.parse::<i32>().ok()) else { continue };
-        if pid != own && belongs(&entry.path(), name) {
+        if pid != own && belongs(&entry.path(), name) && !is_dead(&entry.path()) {
             let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             found.insert(pid, String::from_utf8_lossy(&command).replace('\0', " "));
         }
     }
     found
+}
+
+/// Whether only its parent's wait is missing: on version 2 such a process still shows its cgroup, and an orphan's parent
+/// is the machine's first process, which takes its time.
+fn is_dead(process: &Path) -> bool {
+    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything (proc(5)).
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// The container's tmpfs or root file system betrays a process by its mounts whatever else it has shed.

@@ -24,7 +24,10 @@ impl Leftovers {
                 let text = fs::read(entry.path().join(file)).unwrap_or_default();
                 text.windows(id.len()).any(|window| window == id.as_bytes())
             };
-            (pid != std::process::id() && (mentions("cgroup") || mentions("cmdline"))).then_some(pid)
+            // A dead process that its parent has not waited for holds nothing; on version 2 it still shows its cgroup.
+            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let is_dead = stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']));
+            (pid != std::process::id() && !is_dead && (mentions("cgroup") || mentions("cmdline"))).then_some(pid)
         });
         let states = [state.join(id)].into_iter().filter(|path| path.exists());
         Self { processes: processes.collect(), states: states.collect(), cgroups }
