@@ -333,7 +333,9 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
         planner.step(Phase::Stage, Field::None, Step::Fork { flags: 0, cgroup });
     }
     if late != 0 {
-        planner.step(Phase::Enter, Field::None, Step::Join { fd: init, kinds: late });
+        // By itself: through a pidfd it would take the right to trace init, which this process no longer has.
+        let fd = planner.slot(Slot::Namespace(Kind::CGROUP));
+        planner.step(Phase::Enter, Field::None, Step::Join { fd, kinds: late });
     }
     for file in 0..target.task_files {
         let fd = planner.slot(Slot::TaskFile(file));

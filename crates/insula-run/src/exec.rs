@@ -4,12 +4,14 @@
 
 use crate::create::{take_back_pid_file, write_pid_file};
 use crate::foreground;
+use crate::gather::Joins;
 use crate::handle::Handle;
 use crate::handover;
 use crate::launch::{Host, Launch, Log};
 use crate::maps;
 use crate::prepare::{Sources, fill};
 use crate::record::{Record, Status};
+use crate::share::namespace_of;
 use crate::status;
 use crate::store::Home;
 use alloc::format;
@@ -18,7 +20,7 @@ use alloc::vec::Vec;
 use insula_cgroup::{Doors, SubGroup};
 use insula_error::{Error, Result};
 use insula_ns::{Kind, identity};
-use insula_plan::{ExecTarget, Facts, Options, Plan, compile_exec};
+use insula_plan::{ExecTarget, Facts, Options, Plan, Slot, compile_exec};
 use insula_spec::Spec;
 use insula_steps::message::Part;
 use insula_sys::weak::{self, Weakness};
@@ -150,7 +152,12 @@ impl Task<'_> {
         };
         initial_affinity(spec, log);
         let plan = compile_exec(spec, &target, &facts, &request.options)?;
-        let sources = Sources { tasks, cgroup, init: Some(duplicate(init.pidfd.as_fd())?), ..Sources::default() };
+        let mut joins = Joins::from_fn(|_| None);
+        if plan.slots.iter().any(|(slot, _)| matches!(slot, Slot::Namespace(Kind::CGROUP))) {
+            joins[Kind::CGROUP] = Some(namespace_of(init, Kind::CGROUP).map_err(failed)?);
+        }
+        let init_fd = Some(duplicate(init.pidfd.as_fd())?);
+        let sources = Sources { joins: Some(joins), tasks, cgroup, init: init_fd, ..Sources::default() };
         let filled = fill(&plan, sources)?;
         if chrooted && init.has_ended() {
             // The number may have been another's when its root was opened.

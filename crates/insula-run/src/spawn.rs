@@ -116,6 +116,8 @@ impl Program<'_> {
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };
         drop((input_read, output_write, exec_write, go_read));
+        // In this process alone: the child has left it already.
+        let _deaf = DeafToPipes::begin();
         let child = Handle { pid, pidfd };
         let noted = self.note_down(&child);
         if noted.is_ok() {
@@ -242,6 +244,25 @@ impl Program<'_> {
             let signalled = self.signals.filter(|_| !polled[1].revents().is_empty());
             talk.interrupted = signalled.and_then(ending_signal);
         }
+    }
+}
+
+/// As long as this lives, writing to a program that does not read is an error instead of the end of this command.
+struct DeafToPipes;
+
+const SIGPIPE: u32 = 13;
+
+impl DeafToPipes {
+    /// None if the caller ignores the signal anyway.
+    fn begin() -> Option<Self> {
+        let ignored = insula_sys::process::is_ignored(SIGPIPE);
+        (!ignored && insula_sys::process::ignore_signal(SIGPIPE).is_ok()).then_some(Self)
+    }
+}
+
+impl Drop for DeafToPipes {
+    fn drop(&mut self) {
+        let _ = insula_sys::process::default_signal(SIGPIPE);
     }
 }
 

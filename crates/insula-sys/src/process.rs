@@ -252,6 +252,14 @@ pub fn default_signal(signal: u32) -> Result<(), Errno> {
     unsafe { syscall(number::RT_SIGACTION, [signal as usize, action.as_ptr() as usize, 0, 8, 0, 0]) }.map(drop)
 }
 
+/// Ignores signal `signal` (rt_sigaction(2)).
+pub fn ignore_signal(signal: u32) -> Result<(), Errno> {
+    // SIG_IGN is 1.
+    let action = [1_u64, 0, 0, 0];
+    // SAFETY: `action` is the kernel's struct sigaction and outlives the call.
+    unsafe { syscall(number::RT_SIGACTION, [signal as usize, action.as_ptr() as usize, 0, 8, 0, 0]) }.map(drop)
+}
+
 /// Whether signal `signal` is ignored at this moment (rt_sigaction(2)).
 pub fn is_ignored(signal: u32) -> bool {
     let mut action = [0_u64; 4];

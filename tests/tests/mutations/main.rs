@@ -170,7 +170,7 @@ impl Place {
                 let gone = self.runtime(&["delete", "--force", &id])?;
                 seen?;
                 if gone.code != Some(0) {
-                    return Err(format!("delete: {}", gone.stderr));
+                    return Err(format!("delete ended with {:?}: {}", gone.code, gone.stderr));
                 }
                 Ok(End::Ran)
             }
