@@ -153,6 +153,20 @@ fn hooks_have_their_own_environment() {
 }
 
 #[test]
+fn hooks_without_an_environment() {
+    let lab = Lab::new();
+    let mut bundle = lab.bundle();
+    let record = lab.path("record");
+    let script = lab.script("hook", &format!("echo \"$INSULA_TEST\" >> {}", record.display()));
+    bundle
+        .set("/hooks", json!({"createRuntime": [{"path": script.to_str()}], "poststop": [{"path": script.to_str()}]}));
+    let container = lab.container(&bundle);
+    container.finish(container.launch("create").env("INSULA_TEST", "the runtime's")).assert_code(0);
+    lab.insula().args(["delete", "--force", container.id()]).env("INSULA_TEST", "delete's").ok();
+    assert_eq!(fs::read_to_string(record).expect("both ran"), "the runtime's\ndelete's\n");
+}
+
+#[test]
 fn several_hooks_of_a_kind_run_in_their_order() {
     let lab = Lab::new();
     let record = lab.path("record");

@@ -11,6 +11,7 @@ use insula_error::{Error, Kind, Result};
 use insula_spec::Hook;
 use insula_sys::weak::{self, Weakness};
 use rustix::fd::BorrowedFd;
+use rustix::fs::CWD;
 
 /// What hooks are told of the container.
 #[derive(Debug, Clone)]
@@ -73,6 +74,13 @@ impl Subject<'_> {
     }
 }
 
+/// COMPAT(runc): a hook on the host's side that has no environment gets the runtime's; scripts count on its PATH.
+fn own_environment() -> Vec<String> {
+    let text = crate::file::read(CWD, "/proc/self/environ", 1 << 20, "read the environment").unwrap_or_default();
+    let entries = text.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    entries.filter_map(|entry| core::str::from_utf8(entry).ok().map(String::from)).collect()
+}
+
 fn one(
     hook: &Hook<'_>,
     (list, index): (&str, usize),
@@ -80,7 +88,10 @@ fn one(
     place: Option<Place<'_>>,
 ) -> Result<()> {
     let args: Vec<String> = hook.args.iter().map(|arg| String::from(arg.as_str())).collect();
-    let env: Vec<String> = hook.env.iter().map(|entry| String::from(entry.as_str())).collect();
+    let mut env: Vec<String> = hook.env.iter().map(|entry| String::from(entry.as_str())).collect();
+    if env.is_empty() && place.is_none() {
+        env = own_environment();
+    }
     let program = Program {
         path: &hook.path,
         args: &args,
