@@ -138,7 +138,8 @@ fn verify_finds_a_moved_cgroup_and_a_leaking_root() {
     for line in own.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (list, path) = (parts.next().unwrap(), parts.next().unwrap());
-        let mount = list.strip_prefix("name=").unwrap_or(if list.is_empty() { "unified" } else { list });
+        let unified = if fs::exists("/sys/fs/cgroup/cgroup.procs").unwrap() { "" } else { "unified" };
+        let mount = list.strip_prefix("name=").unwrap_or(if list.is_empty() { unified } else { list });
         // Hierarchies that are not mounted where they usually are stay as they are.
         let _ = fs::write(format!("/sys/fs/cgroup/{mount}{path}/cgroup.procs"), &pid);
     }

@@ -41,11 +41,17 @@ pub fn close(fd: BorrowedFd<'_>) {
     unsafe { rustix::io::close(fd.as_raw_fd()) }
 }
 
-/// close_range(2) of inherited descriptors, `first` to `last`, that no owner stands for. A kernel without the call keeps
-/// them until the next execve.
+/// close_range(2) of inherited descriptors, `first` to `last`, that no owner stands for. Where that is refused, each is
+/// closed by itself.
 pub fn close_range(first: u32, last: u32) {
     // SAFETY: no memory is passed; the caller holds no owning value for any of these numbers.
-    let _ = unsafe { syscall(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]) };
+    let done = unsafe { syscall(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]) };
+    if done.is_err() {
+        for number in first..=last.min(first.saturating_add(4096)) {
+            // SAFETY: as above.
+            unsafe { rustix::io::close(number as i32) };
+        }
+    }
 }
 
 /// Closes all of `fds`, each row of numbers by one call.

@@ -77,8 +77,8 @@ fn the_size_of_an_execs_terminal() {
     let (mut terminal, client) = on_a_terminal(&session, &["exec", "--interactive", "--tty", &name, "sh"]);
     // The client sets the size right after the start.
     eventually("the terminal's size to be passed on", || {
-        terminal.write("echo size-$(stty size | tr ' ' x)-end\n");
-        terminal.read_until("size-$");
+        // What is typed comes back, too; the quotes tell it from what is printed.
+        terminal.write("echo 'si'ze-$(stty size | tr ' ' x)-'en'd\n");
         terminal.read_until("-end\r").contains("size-30x90").then_some(())
     });
     terminal.write("exit 4\n");
