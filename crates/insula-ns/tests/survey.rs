@@ -27,9 +27,9 @@ impl Hidden {
         let name = format!("insula-ns-hidden-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&directory).unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hiding_places.py");
+        // In the program: the machine that runs it may have no sources.
         let mut helper = Command::new("python3")
-            .arg(script)
+            .args(["-c", include_str!("hiding_places.py")])
             .arg(&directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -17,7 +17,9 @@ pub(super) const LANES: &[Lane] = &[
     // Linux 6.12, systemd 257.
     Lane {
         name: "trixie",
-        programs: &["kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec", "share", "machine"],
+        programs: &[
+            "kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec", "share", "survey", "machine",
+        ],
     },
     // Linux 6.1, systemd 252.
     Lane {

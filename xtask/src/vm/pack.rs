@@ -19,6 +19,8 @@ pub(super) fn test_programs() -> Result<Vec<PathBuf>, String> {
         "insula-tests",
         "-p",
         "insula-cgroup",
+        "--package",
+        "insula-ns",
     ]);
     let messages = output(build.stderr(Stdio::inherit()))?;
     let programs = executables(&messages);
