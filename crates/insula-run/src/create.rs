@@ -420,15 +420,7 @@ pub(crate) fn start_hooks(
     if spec.hooks.start_container.is_empty() {
         return Ok(());
     }
-    let subject = Subject {
-        oci_version: &record.oci_version,
-        id: &record.id,
-        pid: record.init.pid,
-        bundle: &record.bundle,
-        annotations: &record.annotations,
-        home: Some(home.fd()),
-        signals: Some(launch.signals.as_fd()),
-    };
+    let subject = Subject::of(record, home, Some(launch.signals.as_fd()));
     let env = process_env(spec);
     let confinement = Confinement::of(spec)?;
     let place = Place {
@@ -512,14 +504,8 @@ impl Host for CreateHost<'_> {
     }
 
     fn terminal(&mut self, master: OwnedFd) -> Result<()> {
-        match self.request.console_socket {
-            Some(path) => handover::terminal(path, master.as_fd()),
-            None => {
-                foreground::plain_lines(&master);
-                self.console = Some(master);
-                Ok(())
-            }
-        }
+        self.console = foreground::hand_over(master, self.request.console_socket)?;
+        Ok(())
     }
 
     fn listener(&mut self, listener: OwnedFd, child: &Handle) -> Result<()> {
@@ -541,15 +527,7 @@ impl Host for CreateHost<'_> {
 /// Hooks after the program was started; one that fails stops the container (runtime.md, "Lifecycle", 9). A signal that
 /// can be read from `signals` and ends commands ends them, too.
 pub fn poststart(home: &Home, spec: &Spec<'_>, record: &Record, signals: BorrowedFd<'_>) -> Result<()> {
-    let subject = Subject {
-        oci_version: &record.oci_version,
-        id: &record.id,
-        pid: record.init.pid,
-        bundle: &record.bundle,
-        annotations: &record.annotations,
-        home: Some(home.fd()),
-        signals: Some(signals),
-    };
+    let subject = Subject::of(record, home, Some(signals));
     subject.run(&spec.hooks.poststart, "poststart", Status::Running, None).inspect_err(|_| {
         if let Some(init) = record.init() {
             let _ = init.signal(9);

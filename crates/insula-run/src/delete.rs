@@ -129,15 +129,7 @@ fn poststop(home: &Home, record: &Record) -> alloc::vec::Vec<Error> {
         Ok(spec) => spec,
         Err(e) => return alloc::vec![e],
     };
-    let subject = Subject {
-        oci_version: &record.oci_version,
-        id: &record.id,
-        pid: 0,
-        bundle: &record.bundle,
-        annotations: &record.annotations,
-        home: Some(home.fd()),
-        signals: None,
-    };
+    let subject = Subject { pid: 0, ..Subject::of(record, home, None) };
     subject.run_all(&spec.hooks.poststop, "poststop", Status::Stopped)
 }
 

@@ -248,14 +248,8 @@ impl Host for ExecHost<'_> {
     }
 
     fn terminal(&mut self, master: OwnedFd) -> Result<()> {
-        match self.request.console_socket {
-            Some(path) => handover::terminal(path, master.as_fd()),
-            None => {
-                foreground::plain_lines(&master);
-                self.console = Some(master);
-                Ok(())
-            }
-        }
+        self.console = foreground::hand_over(master, self.request.console_socket)?;
+        Ok(())
     }
 
     fn listener(&mut self, listener: OwnedFd, child: &Handle) -> Result<()> {

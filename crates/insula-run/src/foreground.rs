@@ -2,6 +2,7 @@
 //! A command that stays: it waits for the process, passes signals on, serves its terminal, and ends as it ended.
 
 use crate::handle::Handle;
+use crate::handover;
 use crate::notify::Notify;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
@@ -42,6 +43,15 @@ pub(crate) fn read_signal(signals: impl AsFd) -> u32 {
 /// The next signal if it is one of those that end a command, without waiting for it. Any other is dropped.
 pub(crate) fn ending_signal(signals: BorrowedFd<'_>) -> Option<u32> {
     Some(read_signal(signals)).filter(|signal| (1..=64).contains(signal) && ENDING & 1 << (signal - 1) != 0)
+}
+
+/// Hands the terminal over to whoever listens at the console socket; without one it comes back, to be served here.
+pub(crate) fn hand_over(master: OwnedFd, console_socket: Option<&str>) -> Result<Option<OwnedFd>> {
+    if let Some(path) = console_socket {
+        return handover::terminal(path, master.as_fd()).map(|()| None);
+    }
+    plain_lines(&master);
+    Ok(Some(master))
 }
 
 /// Keeps a terminal that this command serves from adding carriage returns, before anything is written to it.

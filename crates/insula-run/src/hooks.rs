@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Hooks (runtime-spec, config.md, "POSIX-platform Hooks"): each gets the container's state on standard input.
 
-use crate::record::{State, Status};
+use crate::record::{Record, State, Status};
 use crate::spawn::{Place, Program, explain};
+use crate::store::Home;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -32,7 +33,20 @@ pub struct Subject<'a> {
     pub signals: Option<BorrowedFd<'a>>,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// The container of `record`, whose process is there.
+    pub(crate) fn of(record: &'a Record, home: &'a Home, signals: Option<BorrowedFd<'a>>) -> Self {
+        Self {
+            oci_version: &record.oci_version,
+            id: &record.id,
+            pid: record.init.pid,
+            bundle: &record.bundle,
+            annotations: &record.annotations,
+            home: Some(home.fd()),
+            signals,
+        }
+    }
+
     fn state(&self, status: Status) -> String {
         let state = State {
             oci_version: self.oci_version,

@@ -84,15 +84,7 @@ fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>, signals: B
         .filter_map(|held| Kind::from_spec_name(&held.kind).ok())
         .map(|kind| kind.namespace().clone_flag)
         .fold(0, |a, b| a | b);
-    let subject = crate::hooks::Subject {
-        oci_version: &record.oci_version,
-        id: &record.id,
-        pid: record.init.pid,
-        bundle: &record.bundle,
-        annotations: &record.annotations,
-        home: Some(home.fd()),
-        signals: Some(signals),
-    };
+    let subject = crate::hooks::Subject::of(record, home, Some(signals));
     let env = crate::create::process_env(spec);
     let confinement = crate::confine::Confinement::of(spec)?;
     let place = Place { pidfd: init.pidfd.as_fd(), kinds, cwd: "", env: &env, confinement: Some(&confinement) };
