@@ -11,6 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::IntoRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -64,6 +65,17 @@ impl Lab {
         let mut lab = Self { name, directory, before: None, counter: AtomicU32::new(0), bus: None };
         lab.before = Some(Snapshot::take(&lab));
         lab
+    }
+
+    /// A new corner in which the host's systemd makes the cgroups; `None` where process 1 is not systemd.
+    #[track_caller]
+    pub fn with_hosts_systemd() -> Option<Self> {
+        Path::new("/run/systemd/system").is_dir().then_some(())?;
+        // The corner hides it; open until this process ends.
+        let bus = fs::File::open("/run/dbus").expect("open the directory of the system's bus").into_raw_fd();
+        let mut lab = Self::new();
+        lab.by_systemd(&format!("unix:path=/proc/{}/fd/{bus}/system_bus_socket", std::process::id()));
+        Some(lab)
     }
 
     /// The name that is in every id, path and environment of this test.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every field of `linux.resources`, read back from the kernel after `create` and after `update`, on both versions of
-//! cgroups. Where the kernel has no file for a field, the message must name the field.
+//! cgroups; where systemd is process 1, by it as well. Where the kernel has no file for a field, the message must name
+//! the field.
 
 use insula_tests::{Container, Lab, Value, cgroups, json, skip};
 use std::fs;
@@ -66,6 +67,12 @@ fn lab_of(version: Version) -> Lab {
     lab
 }
 
+/// As [`missing`], before there is a lab.
+fn missing_in(version: Version, controller: &'static str) -> Option<String> {
+    let _lab = lab_of(version);
+    missing(version, controller)
+}
+
 /// A reason why `controller` cannot be tested here.
 fn missing(version: Version, controller: &'static str) -> Option<String> {
     let there = match version {
@@ -89,11 +96,19 @@ fn lines(container: &Container<'_>, version: Version, field: &Field) -> Option<V
 /// Creates a container with each field's first value, updates it to the second, and reads both back. `with` are
 /// resources without which the field cannot be set.
 fn read_back(version: Version, with: &Value, fields: &[Field]) {
-    let lab = lab_of(version);
+    if let Some(reason) = fields.iter().find_map(|field| missing_in(version, field.controller)) {
+        skip!("{reason}");
+    }
+    read_back_in(&lab_of(version), version, with, fields);
+    if (version == Version::V2) == cgroups::is_unified()
+        && let Some(lab) = Lab::with_hosts_systemd()
+    {
+        read_back_in(&lab, version, with, fields);
+    }
+}
+
+fn read_back_in(lab: &Lab, version: Version, with: &Value, fields: &[Field]) {
     for field in fields {
-        if let Some(reason) = missing(version, field.controller) {
-            skip!("{reason}");
-        }
         let mut bundle = lab.bundle();
         bundle.args(&["sleep", "600"]);
         let container = lab.container(&bundle).created();
@@ -133,6 +148,12 @@ fn disk() -> Option<(u32, u32)> {
     let numbers = fs::read_to_string(format!("/sys/block/{}/dev", names.first()?)).ok()?;
     let (major, minor) = numbers.trim().split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Whether a disk has the BFQ scheduler.
+fn has_bfq(major: u32, minor: u32) -> bool {
+    let list = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/queue/scheduler"));
+    list.expect("read the disk's scheduler").contains("[bfq]")
 }
 
 const MIB: u64 = 1 << 20;
@@ -190,6 +211,16 @@ fn memory_on_version_2() {
     read_back(Version::V2, &json!({}), &fields);
     let swap = field("/memory/swap", [json!(128 * MIB), json!(-1)], "memory", "memory.swap.max", ["67108864", "max"]);
     read_back(Version::V2, &json!({"memory": {"limit": 64 * MIB}}), &[swap]);
+}
+
+/// What version 2 has no file for is passed over, as engines ask for it on every host.
+#[test]
+fn memory_that_version_2_does_not_have() {
+    let lab = lab_of(Version::V2);
+    let mut bundle = lab.bundle();
+    bundle.set("/linux/resources/memory", json!({"swappiness": 7, "disableOOMKiller": true, "useHierarchy": true}));
+    bundle.set("/linux/resources/blockIO", json!({"leafWeight": 300}));
+    assert_eq!(lab.container(&bundle).run().code(), 0);
 }
 
 /// Limits on kernel memory do nothing any more: they are taken, and change no other limit.
@@ -250,25 +281,45 @@ fn processor_time_on_version_2() {
     read_back(Version::V2, &quota, &[burst, both]);
 }
 
-/// Real-time groups: version 1 of few kernels; version 2 has none, and passes them over.
+/// Version 2 has no real-time groups, and their limits are passed over.
 #[test]
-fn real_time_on_both_versions() {
-    {
-        let lab = lab_of(Version::V2);
-        let mut bundle = lab.bundle();
-        bundle.set("/linux/resources/cpu", json!({"realtimePeriod": 1_000_000, "realtimeRuntime": 1000}));
-        assert_eq!(lab.container(&bundle).run().code(), 0);
+fn real_time_is_passed_over_on_version_2() {
+    let lab = lab_of(Version::V2);
+    let mut bundle = lab.bundle();
+    bundle.set("/linux/resources/cpu", json!({"realtimePeriod": 1_000_000, "realtimeRuntime": 1000}));
+    assert_eq!(lab.container(&bundle).run().code(), 0);
+}
+
+/// Version 1 of few kernels has them. A group has no more than its parent.
+#[test]
+fn real_time_on_version_1() {
+    if let Some(reason) = missing(Version::V1, "cpu") {
+        skip!("{reason}");
     }
-    let period = json!({"cpu": {"realtimePeriod": 1_000_000}});
-    if missing(Version::V1, "cpu").is_none() && fs::read_to_string("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").is_ok() {
-        // A group has no more than its parent, and the default parent has nothing to give.
-        let lab = Lab::new();
-        let mut bundle = lab.bundle();
-        bundle.set("/linux/resources", period);
-        let container = lab.container(&bundle).created();
-        assert_eq!(cgroups::read(container.pid(), "cpu", "cpu.rt_period_us"), "1000000");
-        bundle.set("/linux/resources", json!({"cpu": {"realtimeRuntime": 100_000_000}}));
-        lab.container(&bundle).create().fails_with(&["/linux/resources/cpu/realtimeRuntime"]);
+    let lab = Lab::new();
+    let root = cgroups::hierarchies().into_iter().find(|one| one.controllers.iter().any(|name| name == "cpu"));
+    let parent = root.expect("it is there").mount.join(format!("{}-parent", lab.name()));
+    fs::create_dir(&parent).expect("make a cgroup");
+    if fs::write(parent.join("cpu.rt_runtime_us"), "90000").is_err() {
+        fs::remove_dir(&parent).expect("remove the cgroup");
+        skip!("no real-time groups in this kernel");
+    }
+    let mut bundle = lab.bundle();
+    bundle.args(&["sleep", "600"]);
+    bundle.set("/linux/cgroupsPath", json!(format!("/{}-parent/child", lab.name())));
+    bundle.set("/linux/resources/cpu", json!({"realtimePeriod": 500_000, "realtimeRuntime": 1000}));
+    let container = lab.container(&bundle).created();
+    let read = || ["cpu.rt_period_us", "cpu.rt_runtime_us"].map(|file| cgroups::read(container.pid(), "cpu", file));
+    assert_eq!(read(), ["500000", "1000"]);
+    // Neither is below the other's old value, in either order.
+    let update = json!({"cpu": {"realtimePeriod": 800, "realtimeRuntime": 40}}).to_string();
+    container.command("update").args(["-r", "-"]).stdin_text(&update).run().assert_code(0);
+    assert_eq!(read(), ["800", "40"]);
+    container.delete_force().assert_code(0);
+    bundle.set("/linux/resources/cpu", json!({"realtimeRuntime": 100_000_000}));
+    lab.container(&bundle).create().fails_with(&["/linux/resources/cpu/realtimeRuntime"]);
+    for hierarchy in cgroups::hierarchies() {
+        cgroups::remove_tree(&hierarchy.mount.join(format!("{}-parent", lab.name())));
     }
 }
 
@@ -367,12 +418,31 @@ fn block_weights_on_version_1() {
     let bfq = Path::new("/sys/fs/cgroup/blkio")
         .read_dir()
         .is_ok_and(|entries| entries.flatten().any(|entry| entry.path().join("blkio.bfq.weight").exists()));
-    let weight = if bfq { "blkio.bfq.weight" } else { "blkio.weight" };
+    let [weight, weight_device] =
+        if bfq { ["blkio.bfq.weight", "blkio.bfq.weight_device"] } else { ["blkio.weight", "blkio.weight_device"] };
     let fields = [
         field("/blockIO/weight", [json!(300), json!(400)], "blkio", weight, ["300", "400"]),
         field("/blockIO/leafWeight", [json!(300), json!(400)], "blkio", "blkio.leaf_weight", ["300", "400"]),
     ];
     read_back(Version::V1, &json!({}), &fields);
+    let Some((major, minor)) = disk() else { return };
+    let device = |weight: u32| json!({"major": major, "minor": minor, "weight": weight});
+    if has_bfq(major, minor) {
+        let line = |weight: u32| format!("{major}:{minor} {weight}");
+        let of_device = Field {
+            pointer: "/blockIO/weightDevice/0",
+            values: [device(500), device(600)],
+            controller: "blkio",
+            file: weight_device,
+            lines: [line(500), line(600)],
+        };
+        read_back(Version::V1, &json!({}), &[of_device]);
+    } else {
+        let lab = Lab::new();
+        let mut bundle = lab.bundle();
+        bundle.set("/linux/resources", resources("/blockIO/weightDevice/0", &device(500)));
+        lab.container(&bundle).create().fails_with(&["/linux/resources/blockIO/weightDevice/0/weight"]);
+    }
 }
 
 #[test]

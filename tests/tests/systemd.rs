@@ -3,34 +3,20 @@
 
 use insula_tests::{Container, Lab, Value, cgroups, eventually, json, skip};
 use std::fs;
-use std::os::fd::IntoRawFd as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
-/// The directory of the system's bus, open until the process ends: a [`Lab`] hides it.
-struct Bus(i32);
-
-/// `None` where process 1 is not systemd.
-fn bus() -> Option<Bus> {
-    Path::new("/run/systemd/system").is_dir().then_some(())?;
-    let directory = fs::File::open("/run/dbus").expect("the system's bus is there");
-    Some(Bus(directory.into_raw_fd()))
-}
-
-impl Bus {
-    fn lab(&self) -> Lab {
-        let mut lab = Lab::new();
-        let place = format!("/proc/{}/fd/{}", std::process::id(), self.0);
-        lab.by_systemd(&format!("unix:path={place}/system_bus_socket"));
-        lab
-    }
-}
-
-/// Skips the calling test unless systemd is process 1 and cgroup version 2 is all there is.
+/// Skips the calling test unless systemd is process 1; `unified`: and cgroup version 2 is all there is.
 macro_rules! lab_by_systemd {
     () => {
-        match bus() {
-            Some(bus) if cgroups::is_unified() => bus.lab(),
+        match Lab::with_hosts_systemd() {
+            Some(lab) => lab,
+            None => skip!("systemd is not process 1 here"),
+        }
+    };
+    (unified) => {
+        match Lab::with_hosts_systemd() {
+            Some(lab) if cgroups::is_unified() => lab,
             Some(_) => skip!("cgroup version 2 is not all there is here"),
             None => skip!("systemd is not process 1 here"),
         }
@@ -68,9 +54,15 @@ fn holds(container: &Container<'_>, expected: &[(&str, &str)]) {
     }
 }
 
+/// The container's cgroup is `path` in every hierarchy.
+fn is_in(container: &Container<'_>, path: &str) {
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read the cgroups");
+    assert!(text.lines().all(|line| line.splitn(3, ':').nth(2) == Some(path)), "not all are {path}:\n{text}");
+}
+
 #[test]
 fn every_resource_is_read_back() {
-    let lab = lab_by_systemd!();
+    let lab = lab_by_systemd!(unified);
     let mib = |number: u64| json!(number << 20);
     let resources = json!({
         "memory": {"limit": mib(64), "reservation": mib(32), "swap": mib(96)},
@@ -142,14 +134,78 @@ fn every_resource_is_read_back() {
     assert_eq!(container.inside("echo x > /dev/null && echo allowed"), "allowed\n");
 }
 
+/// systemd has properties of its own for block devices and devices; what it writes again must not undo ours.
+#[test]
+fn what_systemd_does_not_know_of_stays() {
+    let lab = lab_by_systemd!(unified);
+    let numbers = fs::read_to_string("/sys/block/vda/dev").unwrap_or_default();
+    let Some((major, minor)) = numbers.trim().split_once(':') else { skip!("there is no disk called vda") };
+    let number = |text: &str| text.parse::<u32>().expect("a number");
+    let device = |key: &str, value: u32| json!([{"major": number(major), "minor": number(minor), key: value}]);
+    let resources = json!({
+        "blockIO": {"weight": 300, "weightDevice": device("weight", 500),
+            "throttleReadBpsDevice": device("rate", 1_048_576), "throttleWriteIOPSDevice": device("rate", 1000)},
+        "memory": {"limit": 64 << 20},
+        "devices": [{"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}],
+    });
+    let container = sleeper(&lab, &[("/linux/resources", resources)]);
+    let unit = unit_of(&container);
+    let throttles = format!("{numbers} rbps=1048576 wbps=max riops=max wiops=1000", numbers = numbers.trim());
+    let weight = format!("{} 500", numbers.trim());
+    let pid = container.pid();
+    let has_bfq = cgroups::directory_of(pid, "").is_some_and(|directory| directory.join("io.bfq.weight").exists());
+    assert!(has_bfq, "the virtual machine's disk has the BFQ scheduler");
+    let stands = |when: &str| {
+        println!("{when}");
+        holds(&container, &[("io.bfq.weight", "default 300"), ("io.bfq.weight", &weight), ("io.max", &throttles)]);
+        let probe = "mknod /dev/probe c $0 $1 && (: <>/dev/probe) 2>/dev/null && echo opened; rm -f /dev/probe";
+        let opens = |major: &str, minor: &str| {
+            let exec =
+                lab.insula().args(["exec", "--cap", "CAP_MKNOD", container.id(), "sh", "-c", probe, major, minor]);
+            exec.run().stdout
+        };
+        assert_eq!(opens("1", "3"), "opened\n", "every container has the null device");
+        assert_eq!(opens("10", "229"), "opened\n", "the document allows FUSE");
+        assert_eq!(opens("10", "237"), "", "nobody allows the control of loop devices");
+    };
+    stands("after the start");
+    systemctl(&["daemon-reload"]);
+    stands("after daemon-reload");
+    systemctl(&["set-property", "--runtime", &unit, "MemoryHigh=50M", "CPUWeight=200", "TasksMax=44"]);
+    stands("after properties were set by somebody else");
+    holds(&container, &[("cpu.weight", "200"), ("pids.max", "44"), ("memory.max", "67108864")]);
+    assert!(property(&unit, "DeviceAllow").contains("/dev/char/10:229 rw"), "{}", property(&unit, "DeviceAllow"));
+    container.delete_force().assert_code(0);
+}
+
+/// A name that ends in `.slice` is a slice: a cgroup of systemd's without processes of its own in systemd's eyes.
+#[test]
+fn a_slice_as_the_containers_unit() {
+    let lab = lab_by_systemd!();
+    let unit = format!("machine-{}.slice", lab.name().replace('-', "_"));
+    let resources = json!({"pids": {"limit": 30}});
+    let path = json!(format!("machine.slice::{unit}"));
+    let container = sleeper(&lab, &[("/linux/cgroupsPath", path), ("/linux/resources", resources)]);
+    is_in(&container, &format!("/machine.slice/{unit}"));
+    let hierarchy = cgroups::hierarchy_with("pids").expect("systemd has the controller");
+    assert_eq!(cgroups::read(container.pid(), hierarchy, "pids.max"), "30");
+    assert_eq!((property(&unit, "TasksMax"), property(&unit, "ActiveState")), ("30".into(), "active".into()));
+    let update = json!({"pids": {"limit": 20}}).to_string();
+    container.command("update").args(["-r", "-"]).stdin_text(&update).run().assert_code(0);
+    assert_eq!(cgroups::read(container.pid(), hierarchy, "pids.max"), "20");
+    container.delete_force().assert_code(0);
+    eventually("the unit to be gone", || (property(&unit, "ActiveState") == "inactive").then_some(()));
+}
+
 #[test]
 fn a_scope_comes_and_goes_with_its_container() {
     let lab = lab_by_systemd!();
     let container = sleeper(&lab, &[]);
     let unit = unit_of(&container);
-    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read the cgroup");
-    assert_eq!(text, format!("0::/system.slice/{unit}\n"));
-    assert_eq!(cgroups::read(container.pid(), "", "cgroup.procs"), container.pid().to_string(), "nobody else is in it");
+    is_in(&container, &format!("/system.slice/{unit}"));
+    let hierarchy = cgroups::hierarchy_with("pids").expect("systemd has the controller");
+    assert_eq!(cgroups::read(container.pid(), hierarchy, "cgroup.procs"), container.pid().to_string(), "nobody else");
     assert_eq!(property(&unit, "ActiveState"), "active");
     container.command("pause").ok();
     assert_eq!(container.status(), "paused");
@@ -160,14 +216,15 @@ fn a_scope_comes_and_goes_with_its_container() {
     container.await_status("stopped");
     container.delete().assert_code(0);
     eventually("the unit to be gone", || (property(&unit, "LoadState") == "not-found").then_some(()));
-    assert!(!Path::new("/sys/fs/cgroup/system.slice").join(&unit).exists());
+    assert_eq!(cgroups::named(container.id()), Vec::<PathBuf>::new());
 }
 
 #[test]
 fn a_limit_of_one_task_is_met_by_init_alone() {
     let lab = lab_by_systemd!();
     let container = sleeper(&lab, &[("/linux/resources/pids", json!({"limit": 1}))]);
-    assert_eq!(cgroups::read(container.pid(), "", "pids.max"), "1");
+    let hierarchy = cgroups::hierarchy_with("pids").expect("systemd has the controller");
+    assert_eq!(cgroups::read(container.pid(), hierarchy, "pids.max"), "1");
     assert_eq!(property(&unit_of(&container), "TasksMax"), "1");
 }
 
@@ -187,8 +244,7 @@ fn slices_names_and_annotations() {
         ],
     );
     let unit = format!("engine-{name}.scope");
-    let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("read the cgroup");
-    assert_eq!(text, format!("0::/machine.slice/machine-{name}.slice/{unit}\n"));
+    is_in(&container, &format!("/machine.slice/machine-{name}.slice/{unit}"));
     assert_eq!(property(&unit, "TimeoutStopUSec"), "7s");
     assert_eq!(property(&unit, "CollectMode"), "inactive-or-failed");
     container.delete_force().assert_code(0);

@@ -40,19 +40,19 @@ pub(crate) fn test(args: &[String]) -> Outcome {
     }
     let started = Instant::now();
     execute(&mut cargo(["build", "--release", "--package", "insula"]))?;
-    let programs = pack::test_programs()?;
-    let chosen = lane.choose(&programs, names)?;
+    let names = lane.choose(names);
+    let programs = pack::test_programs(&names)?;
     let image = image::ensure(lane)?;
     let place = Place::new(lane)?;
-    let input = pack::suite(&place.path("in"), &chosen, filter, PROGRAM_LIMIT)?;
+    let input = pack::suite(&place.path("in"), &programs, filter, PROGRAM_LIMIT)?;
     let (ready, booted) = (started.elapsed(), Instant::now());
-    let end = machine::run(&image, &input, place.dir(), LANE_LIMIT)?;
+    let end = machine::run(&image, lane.kernel, &input, place.dir(), LANE_LIMIT)?;
     let skips = std::fs::read_to_string(place.path("back/skipped")).unwrap_or_default();
-    let unexpected = unexpected(&skips, include_str!("vm/skips-allowed.txt"));
+    let unexpected = unexpected(&skips, &lane.skips(include_str!("vm/skips-allowed.txt")));
     eprintln!(
         "vm-test: lane {}: {} test programs, {} skipped tests; {} s for builds and image, {} s in the machine",
         lane.name,
-        chosen.len(),
+        programs.len(),
         skips.lines().count(),
         ready.as_secs(),
         booted.elapsed().as_secs()
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let image = image::ensure(lane)?;
     let place = Place::new(lane)?;
     let input = pack::script(&place.path("in"), Path::new(script), files)?;
-    let code = machine::run(&image, &input, place.dir(), LANE_LIMIT)?;
+    let code = machine::run(&image, lane.kernel, &input, place.dir(), LANE_LIMIT)?;
     eprintln!("vm-run: exit code {code}; journal, serial log and what was in /out: {}", place.keep().display());
     Ok(ExitCode::from(code))
 }

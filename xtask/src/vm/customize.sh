@@ -32,7 +32,6 @@ for unit in apparmor apt-daily.timer apt-daily-upgrade.timer console-setup conta
 done
 
 install -m 644 "$here/insula-vm.service" "$root/etc/systemd/system/insula-vm.service"
-install -m 755 "$here/boot.sh" "$root/usr/local/sbin/insula-vm"
 install -m 755 "$here/as-user.sh" "$root/usr/local/bin/as-user"
 
 # An initrd with busybox and the modules on the way to the disk.

@@ -18,7 +18,6 @@ const RECIPE: &[(&str, &str)] = &[
     ("packages.txt", include_str!("packages.txt")),
     ("customize.sh", include_str!("customize.sh")),
     ("initrd.sh", include_str!("initrd.sh")),
-    ("boot.sh", include_str!("boot.sh")),
     ("as-user.sh", include_str!("as-user.sh")),
     ("insula-vm.service", include_str!("insula-vm.service")),
 ];
@@ -38,16 +37,16 @@ const LEFT_OUT: &[&str] = &[
     "/lib/modules/*/kernel/sound/*",
 ];
 
-/// The lane's image: a directory with `disk`, `vmlinuz` and `initrd`. Made if there is none of this recipe.
+/// The image of the lane's release: a directory with `disk`, `vmlinuz` and `initrd`. Made if there is none of this recipe.
 pub(super) fn ensure(lane: &Lane) -> Result<PathBuf, String> {
     let images = images()?;
-    let image = images.join(format!("{}-{:016x}", lane.name, recipe(lane)));
+    let image = images.join(format!("{}-{:016x}", lane.release, recipe(lane)));
     if image.join("disk").exists() {
         return Ok(image);
     }
-    eprintln!("vm-test: making the image of lane {}", lane.name);
+    eprintln!("vm-test: making the image of Debian {}", lane.release);
     // Made beside its place, so that what is in its place is whole.
-    let making = images.join(format!("making-{}-{}", lane.name, std::process::id()));
+    let making = images.join(format!("making-{}-{}", lane.release, std::process::id()));
     let made = make(lane, &making).and_then(|()| put(&making.join("out"), &image));
     let _ = fs::remove_dir_all(&making);
     made?;
@@ -69,17 +68,17 @@ fn images() -> Result<PathBuf, String> {
 /// A number that changes with anything the image depends on, but for what the mirror has.
 fn recipe(lane: &Lane) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (RECIPE, LEFT_OUT, lane.name).hash(&mut hasher);
+    (RECIPE, LEFT_OUT, lane.release).hash(&mut hasher);
     hasher.finish()
 }
 
-/// The names in the list that are for this lane.
-fn packages<'a>(list: &'a str, lane: &str) -> Vec<&'a str> {
+/// The names in the list that are for this release.
+fn packages<'a>(list: &'a str, release: &str) -> Vec<&'a str> {
     list.lines()
         .filter_map(|line| {
             let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
             let name = words.next()?;
-            words.next().is_none_or(|only| only == lane).then_some(name)
+            words.next().is_none_or(|only| only == release).then_some(name)
         })
         .collect()
 }
@@ -102,18 +101,23 @@ fn make(lane: &Lane, making: &Path) -> Result<(), String> {
     let mut debootstrap = program("mmdebstrap");
     debootstrap
         .env("PATH", path)
+        // The kernel's package need not make an initrd: this image has one of its own.
+        .env("INITRD", "No")
         .args(["--quiet", "--variant=minbase", "--format=null", "--components=main"])
         .arg(format!("--mode={mode}"))
-        .arg(format!("--include={}", packages(RECIPE[0].1, lane.name).join(",")))
+        .arg(format!("--include={}", packages(RECIPE[0].1, lane.release).join(",")))
         .args(["--aptopt=Apt::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io"])
         .args(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")))
         .arg(format!("--customize-hook=sh '{0}/customize.sh' \"$1\" '{1}' '{0}'", here.display(), out.display()))
-        .args([lane.name, "/dev/null", &mirror]);
+        .args([lane.release, "/dev/null", &mirror]);
     // Mirrors fail now and then.
     if succeeds(&mut debootstrap)? || succeeds(&mut debootstrap)? {
         return Ok(());
     }
-    Err(format!("mmdebstrap made no image of lane {}; $INSULA_VM_MIRROR names another mirror than {mirror}", lane.name))
+    Err(format!(
+        "mmdebstrap made no image of Debian {}; $INSULA_VM_MIRROR names another mirror than {mirror}",
+        lane.release
+    ))
 }
 
 /// Moves it into its place, where another run may have been faster.
@@ -124,10 +128,10 @@ fn put(made: &Path, image: &Path) -> Result<(), String> {
     }
 }
 
-/// Removes the lane's images of other recipes. A machine that runs on one goes on: it has the file open.
+/// Removes the release's images of other recipes. A machine that runs on one goes on: it has the file open.
 fn remove_older(images: &Path, lane: &Lane, image: &Path) {
     for entry in fs::read_dir(images).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&format!("{}-", lane.name)) && entry.path() != image {
+        if entry.file_name().to_string_lossy().starts_with(&format!("{}-", lane.release)) && entry.path() != image {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -139,14 +143,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_of_a_lane() {
+    fn packages_of_a_release() {
         let list = "# machine\n\nudev\ncriu trixie # not in 12\n";
         assert_eq!(packages(list, "trixie"), ["udev", "criu"]);
         assert_eq!(packages(list, "bookworm"), ["udev"]);
     }
 
     #[test]
-    fn lanes_have_images_of_their_own() {
-        assert_ne!(recipe(&LANES[0]), recipe(&LANES[1]));
+    fn releases_have_images_of_their_own() {
+        for (one, other) in LANES.iter().zip(&LANES[1..]) {
+            assert_eq!(recipe(one) == recipe(other), one.release == other.release, "{one:?} {other:?}");
+        }
     }
 }

@@ -17,9 +17,9 @@ const MEMORY: &str = "2048";
 const KERNEL: &str = "console=ttyS0 quiet panic=-1 systemd.unit=insula-vm.service systemd.show_status=no \
     systemd.default_timeout_start_sec=900 systemd.service_watchdogs=no no_timer_check mitigations=off random.trust_cpu=on";
 
-/// Boots the image with the archive `input` as its second disk. What its script prints goes to standard output; what
+/// Boots the image, `kernel` being further words for its kernel, with the archive `input` as its second disk. What its script prints goes to standard output; what
 /// it leaves comes into `dir/back`, with the journal and the serial log. The script's exit code.
-pub(super) fn run(image: &Path, input: &Path, dir: &Path, limit: Duration) -> Result<u8, String> {
+pub(super) fn run(image: &Path, kernel: &str, input: &Path, dir: &Path, limit: Duration) -> Result<u8, String> {
     let back = dir.join("back");
     let file = |name: &str| back.join(name);
     let fail = |error| format!("{}: {error}", back.display());
@@ -27,7 +27,7 @@ pub(super) fn run(image: &Path, input: &Path, dir: &Path, limit: Duration) -> Re
         fs::write(file(name), "").map_err(fail)?;
     }
     let log = File::create(file("qemu.log")).map_err(fail)?;
-    let mut child = qemu(image, input, &back)
+    let mut child = qemu(image, kernel, input, &back)
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(fail)?)
         .stderr(log)
@@ -56,7 +56,7 @@ pub(super) fn run(image: &Path, input: &Path, dir: &Path, limit: Duration) -> Re
 /// The serial device's ports, each a file of that name.
 const PORTS: [&str; 4] = ["output", "files", "journal", "status"];
 
-fn qemu(image: &Path, input: &Path, back: &Path) -> Command {
+fn qemu(image: &Path, kernel: &str, input: &Path, back: &Path) -> Command {
     let accelerator = if has_kvm() { "kvm" } else { "tcg,thread=multi,tb-size=512" };
     // Five levels of page tables would cost a fifth of the speed where they are walked by software.
     let processor = if has_kvm() { "host" } else { "max,la57=off" };
@@ -67,7 +67,8 @@ fn qemu(image: &Path, input: &Path, back: &Path) -> Command {
         .arg(image.join("vmlinuz"))
         .arg("-initrd")
         .arg(image.join("initrd"))
-        .args(["-append", KERNEL]);
+        .arg("-append")
+        .arg(format!("{KERNEL} {kernel}"));
     let mut drive = |file: &Path, options| {
         qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio,{options}", file.display()));
     };

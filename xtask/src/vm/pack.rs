@@ -9,22 +9,17 @@ use super::archive;
 use super::lane::program_name;
 use crate::shell::{cargo, output, program, target};
 
-/// Builds the test programs that start containers or make cgroups; where they are.
-pub(super) fn test_programs() -> Result<Vec<PathBuf>, String> {
-    let mut build = cargo([
-        "test",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-        "-p",
-        "insula-tests",
-        "-p",
-        "insula-cgroup",
-        "--package",
-        "insula-ns",
-    ]);
-    let messages = output(build.stderr(Stdio::inherit()))?;
-    let programs = executables(&messages);
-    if programs.is_empty() { Err("cargo built no test program".into()) } else { Ok(programs) }
+/// The packages that have the test programs.
+const PACKAGES: [&str; 3] = ["insula-tests", "insula-cgroup", "insula-ns"];
+
+/// Builds the test programs with these names; where they are, in that order.
+pub(super) fn test_programs(names: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let mut build = cargo(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    build.args(names.iter().flat_map(|name| ["--test", name]));
+    let built = executables(&output(build.stderr(Stdio::inherit()))?);
+    let of = |name: &&str| built.iter().find(|path| program_name(path) == **name).cloned();
+    names.iter().map(|name| of(name).ok_or_else(|| format!("cargo built no test program called {name:?}"))).collect()
 }
 
 /// The test programs that cargo's messages name, one JSON object a line.
@@ -66,6 +61,7 @@ pub(super) fn script(dir: &Path, script: &Path, files: &[String]) -> Result<Path
 }
 
 fn finish(dir: &Path) -> Result<PathBuf, String> {
+    write(dir, "boot.sh", include_str!("boot.sh"))?;
     copy(&target().join("release/insula"), &dir.join("insula"))?;
     let file = dir.with_extension("tar");
     archive(dir, &file)?;
