@@ -46,7 +46,8 @@ impl Lab {
         static LABS: AtomicU32 = AtomicU32::new(0);
         assert!(nix::unistd::geteuid().is_root(), "these tests start containers as root: run them as root");
         let runtime = runtime();
-        let name = format!("insula-lab-{}-{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+        // What belongs to a lab is found by its name, so none may be the beginning of another's.
+        let name = format!("insula-lab-{}-{:03}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
 
         // Of this thread alone, and of what it starts.
         unshare(CloneFlags::CLONE_NEWNS).expect("make a mount namespace");
@@ -170,12 +171,14 @@ impl Lab {
     /// sees it.
     #[track_caller]
     pub fn only_cgroup2(&mut self) {
-        // A second mount would change the options of the first.
         if cgroups::is_unified() {
             return;
         }
+        // There is one file system of version 2: a second mount changes the first one's options to its own.
+        let mountinfo = fs::read_to_string("/proc/thread-self/mountinfo").expect("read mountinfo");
+        let has = |line: &str| line.contains(" - cgroup2 ") && line.ends_with(",nsdelegate");
+        let options = mountinfo.lines().any(has).then_some("nsdelegate");
         umount2("/sys/fs/cgroup", MntFlags::MNT_DETACH).expect("unmount the cgroup file systems");
-        let options: Option<&str> = None;
         mount(Some("cgroup2"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), options).expect("mount cgroup2");
         self.before = Some(Snapshot::take(self));
     }

@@ -58,4 +58,4 @@ mount --bind "$root" "$out/root"
 mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1,root_owner=0:0 -d "$out/root" "$out/disk" 6G
 umount "$out/root"
 rmdir "$out/root"
-chmod -R a+r "$out"
+chmod a+r "$out"/*
