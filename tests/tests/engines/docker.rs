@@ -6,6 +6,8 @@ use insula_tests::terminal::Terminal;
 use insula_tests::{Lab, Output, cgroups, eventually, parse_json, populate_rootfs, runtime, skip};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -91,6 +93,18 @@ impl Docker {
         command.args(["-c", script, "sh"]).arg(&rootfs).arg(self.client).arg(&self.host);
         let output = command.output().expect("run docker import");
         assert!(output.status.success(), "docker import: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A request of Docker's API without a body, which must succeed.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str) {
+        let socket = self.daemon.directory().join("socket");
+        let mut stream = UnixStream::connect(&socket).expect("connect to dockerd");
+        write!(stream, "POST {path} HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n\r\n").expect("ask dockerd");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read dockerd's answer");
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(status.starts_with('2'), "{path}: {answer}");
     }
 
     /// Where the shim keeps the runtime's states; Docker of 2020 calls it so for every runtime.
@@ -297,6 +311,34 @@ fn a_shared_ipc_namespace() {
     }
     session.inside(&app2, "echo shared > /dev/shm/file");
     assert_eq!(session.inside(&app1, "cat /dev/shm/file"), "shared");
+}
+
+/// What Compose makes of `network_mode`, `pid` and `ipc` with `service:app2`: a pod.
+#[test]
+fn three_namespaces_of_another() {
+    let session = session!();
+    let app2 = session.detached("app2", &["--ipc", "shareable"], &["sleep", "66"]);
+    let other = format!("container:{app2}");
+    let options = ["--network", &other, "--pid", &other, "--ipc", &other];
+    let members = ["app1", "app3"].map(|name| session.detached(name, &options, &["sleep", "67"]));
+    let first = session.inside(&app2, LINKS);
+    for member in &members {
+        let links = session.inside(member, LINKS);
+        for kind in ["net", "pid", "ipc", "user", "time"] {
+            assert_eq!(link(&links, kind), link(&first, kind));
+        }
+        for kind in ["mnt", "uts"] {
+            assert_ne!(link(&links, kind), link(&first, kind));
+        }
+    }
+    assert_eq!(session.inside(&members[0], "ps | grep -c 'slee[p] 6'"), "3");
+    // The end of a member is nobody else's; the end of the first process is.
+    session.ok(&["kill", &members[1]]);
+    assert_eq!(session.inspect(&app2, "{{.State.Status}}"), "running");
+    session.ok(&["kill", &app2]);
+    eventually("the pid namespace to end", || {
+        (session.inspect(&members[0], "{{.State.Status}}") == "exited").then_some(())
+    });
 }
 
 #[test]

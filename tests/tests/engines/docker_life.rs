@@ -85,6 +85,36 @@ fn the_size_of_an_execs_terminal() {
     client.wait().assert_code(4);
 }
 
+/// A terminal that becomes another size while its program runs: by Docker's API, which a client calls when its own does.
+#[test]
+fn an_execs_terminal_changes_its_size() {
+    let session = session!();
+    let name = session.detached("a", &[], &["sleep", "600"]);
+    let script = "trap 'echo now-$(stty size | tr \" \" x)-end' WINCH; echo rea''dy; while :; do sleep 0.1; done";
+    let (mut terminal, client) =
+        on_a_terminal(&session, &["exec", "--interactive", "--tty", &name, "sh", "-c", script]);
+    terminal.read_until("ready");
+    let ids = parse_json(session.inspect(&name, "{{json .ExecIDs}}"));
+    let id = ids[0].as_str().expect("the exec's id");
+    for (rows, columns) in [(41, 101), (7, 33)] {
+        session.docker.post(&format!("/exec/{id}/resize?h={rows}&w={columns}"));
+        terminal.read_until(&format!("now-{rows}x{columns}-end"));
+    }
+    session.ok(&["kill", &name]);
+    client.wait();
+}
+
+/// The same for a container's own terminal.
+#[test]
+fn a_containers_terminal_changes_its_size() {
+    let session = session!();
+    let script = "trap 'echo now-$(stty size)-end' WINCH; echo ready; while :; do sleep 0.1; done";
+    let name = session.detached("a", &["--tty"], &["sh", "-c", script]);
+    eventually("the program to start", || session.ok(&["logs", &name]).contains("ready").then_some(()));
+    session.docker.post(&format!("/containers/{name}/resize?h=17&w=70"));
+    eventually("the program to be told", || session.ok(&["logs", &name]).contains("now-17 70-end").then_some(()));
+}
+
 #[test]
 fn a_seccomp_profile_of_ones_own() {
     let session = session!();

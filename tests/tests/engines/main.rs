@@ -11,6 +11,7 @@ mod docker_options;
 mod docker_remap;
 mod grpc;
 mod machine;
+mod nested;
 mod page;
 mod podman;
 mod podman_life;

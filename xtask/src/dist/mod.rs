@@ -65,6 +65,15 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The Debian package with a program that is built already, for trying the package out: its path.
+pub(crate) fn package_with(program: &Path) -> Result<PathBuf, String> {
+    let (out, release) = (target().join("dist-tried"), Release::of(root())?);
+    let tree = out.join(release.name());
+    afresh(&tree)?;
+    fill(&tree, root(), program)?;
+    deb::build(root(), &tree, &out, &release)
+}
+
 /// Builds what `checkout` has in `build` and writes the files to `out`; their paths.
 fn make(checkout: &Path, build: &Path, out: &Path) -> Result<Vec<PathBuf>, String> {
     let release = Release::of(checkout)?;

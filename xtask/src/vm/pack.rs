@@ -9,6 +9,9 @@ use super::archive;
 use super::lane::program_name;
 use crate::shell::{cargo, output, program, target};
 
+/// The test program that installs the Debian package.
+const PACKAGED: &str = "engines_machine";
+
 /// The packages that have the test programs.
 const PACKAGES: [&str; 3] = ["insula-tests", "insula-cgroup", "insula-ns"];
 
@@ -46,6 +49,9 @@ pub(super) fn suite(dir: &Path, programs: &[PathBuf], filter: &[String], limit: 
     write(dir, "programs", &names)?;
     write(dir, "filter", &lines(filter))?;
     write(dir, "suite.sh", include_str!("suite.sh"))?;
+    if names.lines().any(|name| name == PACKAGED) {
+        copy(&crate::dist::package_with(&target().join("release/insula"))?, &dir.join("insula.deb"))?;
+    }
     write(dir, "run", &format!("LIMIT={limit} exec bash ./suite.sh\n"))?;
     finish(dir)
 }

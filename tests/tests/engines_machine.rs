@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Engines on a machine of its own, Debian 13 as its users have it: systemd starts the daemons, insula comes as the Debian
+//! package, engines know it by the package's files. These run only in the virtual machine (`cargo xtask vm-test`).
+
+use insula_tests::{populate_rootfs, skip};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The package, beside the runtime.
+const PACKAGE: &str = "/in/insula.deb";
+
+/// The machine is one: a test at a time. Whether the package is installed and the images are loaded.
+static TURN: Mutex<bool> = Mutex::new(false);
+
+/// Waits for the machine; the package is installed then, docker runs, and Docker and Podman have the image `busybox`.
+#[track_caller]
+fn machine() -> MutexGuard<'static, bool> {
+    let mut installed = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*installed {
+        if !Path::new("/var/tmp/busybox").exists() {
+            populate_rootfs(Path::new("/var/tmp/busybox"));
+        }
+        ok(INSTALL);
+        *installed = true;
+    }
+    installed
+}
+
+/// What docs/engines.md and the package's description say, and an image.
+const INSTALL: &str = "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; dpkg --install /in/insula.deb >/dev/null; \
+    dpkg --verify insula; \
+    mkdir -p /etc/docker; cp /usr/share/doc/insula/examples/docker-daemon.json /etc/docker/daemon.json; \
+    for unit in docker.service docker.socket containerd.service; do rm -f /etc/systemd/system/$unit; done; \
+    systemctl daemon-reload; systemctl start docker; \
+    tar -C /var/tmp/busybox -cf /var/tmp/busybox.tar .; \
+    docker image inspect busybox >/dev/null 2>&1 || docker import --change 'CMD [\"sh\"]' /var/tmp/busybox.tar busybox:latest >/dev/null; \
+    podman image exists busybox || podman import --quiet --change CMD=sh /var/tmp/busybox.tar docker.io/library/busybox:latest >/dev/null";
+
+/// A shell script, to its end.
+fn shell(script: &str) -> Output {
+    let script = format!("set -e; cd /var/tmp; {script}");
+    Command::new("sh").args(["-c", &script]).output().expect("run a shell")
+}
+
+/// As [`shell`], which must succeed; its standard output without white space at its ends.
+#[track_caller]
+fn ok(script: &str) -> String {
+    let output = shell(script);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {}\nstdout: {stdout}\nstderr: {stderr}", output.status);
+    stdout.trim().to_owned()
+}
+
+/// Skips the calling test outside of the virtual machine.
+macro_rules! needs_machine {
+    () => {
+        if std::env::var_os("INSULA_VM").is_none() || !Path::new(PACKAGE).exists() {
+            skip!("only in the virtual machine");
+        }
+    };
+}
+
+#[test]
+fn dockers_security_options() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = "cat /proc/self/attr/current; grep -E \"^(Seccomp|NoNewPrivs|CapBnd):\" /proc/self/status";
+    let run = |options: &str| ok(&format!("docker run --rm --runtime insula {options} busybox sh -c '{seen}'"));
+    let usual = run("--security-opt no-new-privileges");
+    assert_eq!(usual, "docker-default (enforce)\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2");
+    let none = run("--security-opt apparmor=unconfined --security-opt seccomp=unconfined");
+    assert_eq!(none, "unconfined\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t0\nSeccomp:\t0");
+    // The profile is enforced, not only named.
+    let refused = shell("docker run --rm --runtime insula --cap-add SYS_ADMIN busybox mount -t tmpfs x /mnt");
+    assert!(!refused.status.success());
+}
+
+#[test]
+fn a_privileged_container() {
+    needs_machine!();
+    let _machine = machine();
+    let all = ok("printf '%016x' $(( (1 << ($(cat /proc/sys/kernel/cap_last_cap) + 1)) - 1 ))");
+    let script = "grep -E \"^(CapEff|Seccomp):\" /proc/self/status; cat /proc/self/attr/current; \
+        mount -t tmpfs x /mnt && echo mounted; test -c /dev/kmsg && echo devices; touch /sys/fs/cgroup/x 2>&1; \
+        mkdir /sys/fs/cgroup/below && echo cgroups; hostname box && hostname";
+    let seen = ok(&format!("docker run --rm --privileged --runtime insula busybox sh -c '{script}'"));
+    for expected in [&*format!("CapEff:\t{all}"), "Seccomp:\t0", "unconfined", "mounted", "devices", "cgroups", "box"] {
+        assert!(seen.contains(expected), "{expected}: {seen}");
+    }
+}
+
+/// Docker's driver here is systemd: each container is a scope.
+#[test]
+fn dockers_limits_are_a_scopes() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "docker info --format '{{.CgroupDriver}} {{.CgroupVersion}}'; \
+        id=$(docker run --detach --runtime insula --name limited --memory 64m --pids-limit 33 --cpus 0.5 \
+            --health-cmd 'test -e /well' --health-interval 1s --health-retries 1 busybox sleep 600); \
+        systemctl is-active docker-$id.scope; systemctl show --property MemoryMax --value docker-$id.scope; \
+        docker exec limited sh -c 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max'; \
+        docker update --memory 48m --memory-swap 48m limited >/dev/null; docker exec limited cat /sys/fs/cgroup/memory.max; \
+        docker exec limited touch /well; \
+        until [ $(docker inspect --format '{{.State.Health.Status}}' limited) = healthy ]; do sleep 1; done; \
+        docker pause limited; docker inspect --format '{{.State.Status}}' limited; docker unpause limited; \
+        docker stats --no-stream --format '{{.MemUsage}}' limited | sed 's/.* //'; docker top limited -o args | tail -1; \
+        docker rm --force limited; systemctl is-active docker-$id.scope || true",
+    );
+    let expected = [
+        "systemd 2", "active", "67108864", "33", "50000 100000", "50331648", "limited", "paused", "limited", "48MiB",
+        "sleep 600", "limited", "inactive",
+    ];
+    assert_eq!(seen.lines().collect::<Vec<_>>(), expected, "{seen}");
+}
+
+#[test]
+fn a_pod_of_dockers_on_a_bridge() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "docker run --detach --runtime insula --name web --ipc shareable busybox httpd -f -p 80 -h /etc >/dev/null; \
+        address=$(docker inspect --format '{{.NetworkSettings.IPAddress}}' web); \
+        docker run --rm --runtime insula busybox wget -q -O - http://$address/passwd | head -1; \
+        docker run --detach --runtime insula --name log --network container:web --pid container:web --ipc container:web busybox sleep 600 >/dev/null; \
+        docker exec log sh -c 'wget -q -O - http://127.0.0.1/passwd | head -1; ps | grep -c \"[h]ttpd\"'; \
+        for kind in net pid ipc mnt uts cgroup; do \
+            [ $(docker exec web readlink /proc/self/ns/$kind) = $(docker exec log readlink /proc/self/ns/$kind) ] && echo $kind; \
+        done; insula --root /run/docker/runtime-runc/moby verify --all | grep -c 'as planned'; \
+        docker rm --force log web",
+    );
+    let root = "root:x:0:0:root:/root:/bin/sh";
+    let expected = [root, root, "1", "net", "pid", "ipc", "2", "log", "web"];
+    assert_eq!(seen.lines().collect::<Vec<_>>(), expected, "{seen}");
+}
+
+/// For everybody, users remapped; an image is built, and a Docker in a container of that Docker runs one of its own.
+#[test]
+fn dockers_default_runtime_with_users_of_their_own() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "echo '{\"runtimes\": {\"insula\": {\"path\": \"/usr/bin/insula\"}}, \"default-runtime\": \"insula\", \"userns-remap\": \"user\"}' >/etc/docker/daemon.json; \
+        systemctl restart docker; docker info --format '{{.DefaultRuntime}}'; \
+        docker import --change 'CMD [\"sh\"]' /var/tmp/busybox.tar busybox:latest >/dev/null; \
+        docker run --rm busybox sh -c 'id -u; tr -s \" \" </proc/self/uid_map'; \
+        mkdir -p build; printf 'FROM busybox\\nRUN echo built by $(cat /proc/1/comm) >/built && cat /proc/self/attr/current >>/built\\nUSER 7\\nRUN test $(id -u) = 7\\nCMD cat /built\\n' >build/Dockerfile; \
+        DOCKER_BUILDKIT=0 docker build --quiet --tag made build >/dev/null; docker run --rm made; docker rmi made >/dev/null; \
+        cp /usr/share/doc/insula/examples/docker-daemon.json /etc/docker/daemon.json; systemctl restart docker",
+    );
+    assert_eq!(seen, "insula\n0\n 0 100000 65536\nbuilt by sh\ndocker-default (enforce)", "{seen}");
+}
+
+#[test]
+fn containerd_with_its_client() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "ctr run --detach --runc-binary /usr/bin/insula --rootfs /var/tmp/busybox task sleep 600; \
+        ctr tasks exec --exec-id one task sh -c 'tr \"\\0\" \" \" </proc/1/cmdline; echo'; \
+        pid=$(ctr tasks list | awk '$1 == \"task\" {print $2}'); \
+        ctr run --rm --runc-binary /usr/bin/insula --with-ns pid:/proc/$pid/ns/pid --rootfs /var/tmp/busybox other ps | grep -c 'sleep 600'; \
+        insula --root /run/containerd/runc/default verify --all | grep -c 'as planned'; \
+        ctr tasks kill --signal KILL task; until ctr tasks list | grep -q STOPPED; do sleep 0.2; done; ctr containers delete task",
+    );
+    assert_eq!(seen, "sleep 600\n1\n1", "{seen}");
+}
+
+/// A unit that Podman's generator makes of a description of a container.
+#[test]
+fn a_quadlet() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "mkdir -p /etc/containers/systemd /etc/containers/containers.conf.d; \
+        printf '[Pod]\\nPodName=pair\\nNetwork=none\\n' >/etc/containers/systemd/pair.pod; \
+        printf '[Container]\\nImage=docker.io/library/busybox:latest\\nContainerName=steady\\nNetwork=none\\nExec=sleep 600\\nHealthCmd=true\\nHealthInterval=2s\\nPidsLimit=44\\n\
+            GlobalArgs=--runtime insula\\n' >/etc/containers/systemd/steady.container; \
+        rm /etc/containers/systemd/pair.pod; systemctl daemon-reload; systemctl start steady; systemctl is-active steady; \
+        podman inspect --format '{{.OCIRuntime}}' steady; podman exec steady cat /sys/fs/cgroup/pids.max; \
+        until [ $(podman inspect --format '{{.State.Health.Status}}' steady) = healthy ]; do sleep 1; done; echo healthy; \
+        insula --root /run/insula verify --all | grep -c 'as planned'; systemctl stop steady; \
+        podman ps --all --quiet; rm /etc/containers/systemd/steady.container; systemctl daemon-reload; ls /run/insula",
+    );
+    assert_eq!(seen, "active\ninsula\n44\nhealthy\n1", "{seen}");
+}
+
+#[test]
+fn pods_of_a_file() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "printf '%s\\n' 'apiVersion: v1' 'kind: Pod' 'metadata: {name: duo}' 'spec: {shareProcessNamespace: true, containers: [' \
+            '  {name: one, image: \"docker.io/library/busybox:latest\", command: [httpd, \"-f\", \"-p\", \"8080\", \"-h\", /etc], resources: {limits: {memory: 64Mi}}},' \
+            '  {name: two, image: \"docker.io/library/busybox:latest\", command: [sleep, \"600\"]}]}' >duo.yaml; \
+        sed 's/shareProcessNamespace/hostNetwork: true, hostPID: true, hostIPC/; s/duo/host/' duo.yaml >host.yaml; \
+        podman --runtime insula kube play --network none duo.yaml >/dev/null; \
+        for kind in net ipc uts pid mnt; do \
+            [ $(podman exec duo-one readlink /proc/self/ns/$kind) = $(podman exec duo-two readlink /proc/self/ns/$kind) ] && echo $kind; \
+        done; podman exec duo-one cat /sys/fs/cgroup/memory.max; podman exec duo-two ps | grep -c '[h]ttpd'; \
+        podman kube down duo.yaml >/dev/null; \
+        podman --runtime insula kube play host.yaml >/dev/null; \
+        for kind in net ipc uts pid mnt; do \
+            [ $(podman exec host-one readlink /proc/self/ns/$kind) = $(readlink /proc/self/ns/$kind) ] && echo host $kind; \
+        done; podman kube down host.yaml >/dev/null; podman ps --all --quiet; ls /run/insula",
+    );
+    assert_eq!(seen, "net\nipc\nuts\npid\n67108864\n1\nhost net\nhost ipc\nhost uts\nhost pid", "{seen}");
+}
+
+#[test]
+fn podmans_users_of_their_own() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "podman --runtime insula run --rm --network none --userns auto:size=4096 busybox sh -c 'id -u; tr -s \" \" </proc/self/uid_map'; \
+        podman --runtime insula run --rm --network none --uidmap 0:500000:1000 --gidmap 0:500000:1000 busybox sh -c 'tr -s \" \" </proc/self/uid_map'",
+    );
+    assert_eq!(seen, "0\n 0 2000000 4096\n 0 500000 1000", "{seen}");
+}
+
+/// What the package brings is gone with it, and what was there before is as it was.
+#[test]
+fn the_package_is_installed_and_purged() {
+    needs_machine!();
+    let mut installed = machine();
+    let seen = ok(
+        "insula --version | head -1 | cut -d ' ' -f 1; ls /usr/share/man/man8/insula.8.gz /usr/share/bash-completion/completions/insula; \
+        podman --runtime insula run --rm --network none busybox echo podman; \
+        docker run --rm --runtime insula --network none busybox echo docker; \
+        systemctl stop docker.service docker.socket; rm /etc/docker/daemon.json; dpkg --purge insula >/dev/null 2>&1; \
+        dpkg-query --list insula 2>/dev/null || echo unknown; \
+        find /usr /etc /var/lib/dpkg -name '*insula*' -not -path '/usr/local/*' -not -path '/etc/systemd/*' -not -name 'insula-vm*'",
+    );
+    *installed = false;
+    let lines: Vec<_> = seen.lines().collect();
+    assert_eq!(lines[0], "insula");
+    assert_eq!(lines[3..], ["podman", "docker", "unknown"], "{seen}");
+}
