@@ -96,8 +96,7 @@ fn a_privileged_container() {
 fn dockers_limits_are_a_scopes() {
     needs_machine!();
     let _machine = machine();
-    let seen = ok(
-        "docker info --format '{{.CgroupDriver}} {{.CgroupVersion}}'; \
+    let seen = ok("docker info --format '{{.CgroupDriver}} {{.CgroupVersion}}'; \
         id=$(docker run --detach --runtime insula --name limited --memory 64m --pids-limit 33 --cpus 0.5 \
             --health-cmd 'test -e /well' --health-interval 1s --health-retries 1 busybox sleep 600); \
         systemctl is-active docker-$id.scope; systemctl show --property MemoryMax --value docker-$id.scope; \
@@ -107,11 +106,21 @@ fn dockers_limits_are_a_scopes() {
         until [ $(docker inspect --format '{{.State.Health.Status}}' limited) = healthy ]; do sleep 1; done; \
         docker pause limited; docker inspect --format '{{.State.Status}}' limited; docker unpause limited; \
         docker stats --no-stream --format '{{.MemUsage}}' limited | sed 's/.* //'; docker top limited -o args | tail -1; \
-        docker rm --force limited; systemctl is-active docker-$id.scope || true",
-    );
+        docker rm --force limited; systemctl is-active docker-$id.scope || true");
     let expected = [
-        "systemd 2", "active", "67108864", "33", "50000 100000", "50331648", "limited", "paused", "limited", "48MiB",
-        "sleep 600", "limited", "inactive",
+        "systemd 2",
+        "active",
+        "67108864",
+        "33",
+        "50000 100000",
+        "50331648",
+        "limited",
+        "paused",
+        "limited",
+        "48MiB",
+        "sleep 600",
+        "limited",
+        "inactive",
     ];
     assert_eq!(seen.lines().collect::<Vec<_>>(), expected, "{seen}");
 }
@@ -157,14 +166,12 @@ fn dockers_default_runtime_with_users_of_their_own() {
 fn containerd_with_its_client() {
     needs_machine!();
     let _machine = machine();
-    let seen = ok(
-        "ctr run --detach --runc-binary /usr/bin/insula --rootfs /var/tmp/busybox task sleep 600; \
+    let seen = ok("ctr run --detach --runc-binary /usr/bin/insula --rootfs /var/tmp/busybox task sleep 600; \
         ctr tasks exec --exec-id one task sh -c 'tr \"\\0\" \" \" </proc/1/cmdline; echo'; \
         pid=$(ctr tasks list | awk '$1 == \"task\" {print $2}'); \
         ctr run --rm --runc-binary /usr/bin/insula --with-ns pid:/proc/$pid/ns/pid --rootfs /var/tmp/busybox other ps | grep -c 'sleep 600'; \
         insula --root /run/containerd/runc/default verify --all | grep -c 'as planned'; \
-        ctr tasks kill --signal KILL task; until ctr tasks list | grep -q STOPPED; do sleep 0.2; done; ctr containers delete task",
-    );
+        ctr tasks kill --signal KILL task; until ctr tasks list | grep -q STOPPED; do sleep 0.2; done; ctr containers delete task");
     assert_eq!(seen, "sleep 600\n1\n1", "{seen}");
 }
 
@@ -173,8 +180,7 @@ fn containerd_with_its_client() {
 fn a_quadlet() {
     needs_machine!();
     let _machine = machine();
-    let seen = ok(
-        "mkdir -p /etc/containers/systemd /etc/containers/containers.conf.d; \
+    let seen = ok("mkdir -p /etc/containers/systemd /etc/containers/containers.conf.d; \
         printf '[Pod]\\nPodName=pair\\nNetwork=none\\n' >/etc/containers/systemd/pair.pod; \
         printf '[Container]\\nImage=docker.io/library/busybox:latest\\nContainerName=steady\\nNetwork=none\\nExec=sleep 600\\nHealthCmd=true\\nHealthInterval=2s\\nPidsLimit=44\\n\
             GlobalArgs=--runtime insula\\n' >/etc/containers/systemd/steady.container; \
@@ -182,8 +188,7 @@ fn a_quadlet() {
         podman inspect --format '{{.OCIRuntime}}' steady; podman exec steady cat /sys/fs/cgroup/pids.max; \
         until [ $(podman inspect --format '{{.State.Health.Status}}' steady) = healthy ]; do sleep 1; done; echo healthy; \
         insula --root /run/insula verify --all | grep -c 'as planned'; systemctl stop steady; \
-        podman ps --all --quiet; rm /etc/containers/systemd/steady.container; systemctl daemon-reload; ls /run/insula",
-    );
+        podman ps --all --quiet; rm /etc/containers/systemd/steady.container; systemctl daemon-reload; ls /run/insula");
     assert_eq!(seen, "active\ninsula\n44\nhealthy\n1", "{seen}");
 }
 

@@ -89,3 +89,6 @@ fn write(directory: &Path, name: &str, text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod runc;

@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod cross;
 mod demo;
 mod dist;
 mod docs;
@@ -34,6 +35,7 @@ const TASKS: &[Task] = &[
         "set up, build and run all tests, or those of the named groups",
         test::run,
     ),
+    ("cross", "", "build for aarch64, run what an emulator can", cross::run),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
     ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
     ("fuzz", "[TARGET...] [--seconds N]", "feed random input to what parses (nightly Rust, cargo-fuzz)", fuzz::run),

@@ -39,7 +39,7 @@ fn docker_in_docker() {
         docker exec outer docker rm --force held; docker exec outer hostname",
         images = machine.images()
     );
-    let output = machine.shell(&lab, &script).within(Duration::from_secs(120)).run();
+    let output = machine.shell(&lab, &script).within(Duration::from_mins(2)).run();
     assert_eq!(output.code(), 0, "{output}");
     assert_eq!(output.text(), "inner\n1\n1\n1\nheld\nouter", "{output}");
 }
@@ -63,7 +63,7 @@ fn podman_in_podman() {
             $podman rm --force --time 0 held >/dev/null; hostname'",
         images = machine.images()
     );
-    let output = machine.shell(&lab, &script).within(Duration::from_secs(120)).run();
+    let output = machine.shell(&lab, &script).within(Duration::from_mins(2)).run();
     assert_eq!(output.code(), 0, "{output}");
     assert_eq!(output.text(), "inner\ncat\n1\n1\nouter", "{output}");
 }

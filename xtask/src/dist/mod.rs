@@ -45,7 +45,7 @@ impl Release {
 }
 
 /// `cargo xtask dist [--check]`: writes the files to target/dist; with `--check` does it a second time from a clone
-/// elsewhere, compares every byte, and installs and removes the package.
+/// elsewhere, compares every byte, installs and removes the package, and builds for aarch64.
 pub(crate) fn run(args: &[String]) -> Outcome {
     let check = match args {
         [] => false,
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         check::reproducible(&made)?;
         check::installable(&out)?;
         check::valid(&out)?;
+        crate::cross::check()?;
     }
     Ok(ExitCode::SUCCESS)
 }
