@@ -2,6 +2,7 @@
 //! The cgroup file systems as the calling thread sees them. Source: cgroups(7), proc(5).
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// One mounted hierarchy.
@@ -55,8 +56,8 @@ fn parse(line: &str) -> Option<Hierarchy> {
     }
 }
 
-/// All cgroups, in all hierarchies, whose own name contains `name`; also plain directories that somebody took for
-/// cgroups, beside the mounts.
+/// All cgroups, in all hierarchies, whose own name contains `name` as [`mentions`] has it; also plain directories that
+/// somebody took for cgroups, beside the mounts.
 #[track_caller]
 pub fn named(name: &str) -> Vec<PathBuf> {
     let usual = Path::new("/sys/fs/cgroup");
@@ -68,12 +69,21 @@ pub fn named(name: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Whether `text` contains `name`, and not a longer number than the one at its end: `insula-lab-9-1` is not meant by
+/// `insula-lab-9-12`.
+pub(crate) fn mentions(text: &[u8], name: &str) -> bool {
+    let mut places = text.windows(name.len()).enumerate();
+    places.any(|(at, window)| {
+        window == name.as_bytes() && !text.get(at + name.len()).is_some_and(u8::is_ascii_digit)
+    })
+}
+
 fn collect(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {
     // Other programs' cgroups come and go.
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if entry.file_name().to_string_lossy().contains(name) {
+            if mentions(entry.file_name().as_bytes(), name) {
                 found.push(entry.path());
             }
             collect(&entry.path(), name, found);

@@ -11,7 +11,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::IntoRawFd as _;
+        // What belongs to a lab is found by its name, so none may be the beginning of another's.
+        let number = LABS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("insula-lab-{}{}-{number:03}", pid_namespace(), std::process::id());
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,7 +49,8 @@ impl Lab {
         assert!(nix::unistd::geteuid().is_root(), "these tests start containers as root: run them as root");
         let runtime = runtime();
         // What belongs to a lab is found by its name, so none may be the beginning of another's.
-        let name = format!("insula-lab-{}-{:03}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+        let number = LABS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("insula-lab-{}{}-{number:03}", pid_namespace(), std::process::id());
 
         // Of this thread alone, and of what it starts.
         unshare(CloneFlags::CLONE_NEWNS).expect("make a mount namespace");
@@ -218,6 +221,14 @@ impl Lab {
     fn count(&self) -> u32 {
         self.counter.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// What tells the process numbers of this pid namespace from those of another; nothing in the machine's first one, whose
+/// inode number is a constant of the kernel's (`PROC_PID_INIT_INO`).
+fn pid_namespace() -> String {
+    const FIRST: u64 = 0xeffffffc;
+    let inode = fs::metadata("/proc/self/ns/pid").expect("look at the pid namespace").ino();
+    if inode == FIRST { String::new() } else { format!("{inode}x") }
 }
 
 /// Takes other programs' short-lived mounts out of this thread's table: they would go when their mount points are

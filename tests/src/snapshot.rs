@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -171,19 +172,8 @@ fn is_dead(process: &Path) -> bool {
 
 /// The container's tmpfs or root file system betrays a process by its mounts whatever else it has shed.
 fn belongs(process: &Path, name: &str) -> bool {
-    let mentions = |file: &str| {
-        let content = fs::read(process.join(file)).unwrap_or_default();
-        content.windows(name.len()).any(|window| window == name.as_bytes())
-    };
-    // Longer numbers start with shorter ones: insula-lab-9-1 and insula-lab-9-12. The one that is meant is
-    // followed by something else, in every one of these files.
-    let exactly = |file: &str| {
-        let content = fs::read(process.join(file)).unwrap_or_default();
-        content
-            .windows(name.len() + 1)
-            .any(|window| window.starts_with(name.as_bytes()) && !window[name.len()].is_ascii_digit())
-    };
-    ["cgroup", "environ", "cmdline", "mountinfo"].iter().any(|file| mentions(file) && exactly(file))
+    let mentions = |file: &&str| cgroups::mentions(&fs::read(process.join(file)).unwrap_or_default(), name);
+    ["cgroup", "environ", "cmdline", "mountinfo"].iter().any(mentions)
 }
 
 fn names_in(directory: &Path) -> BTreeSet<PathBuf> {
@@ -197,7 +187,7 @@ fn temporary(name: &str) -> BTreeSet<PathBuf> {
     // What CRIU has found out of the kernel, kept for its next run.
     found.remove(Path::new("/run/criu.kdat"));
     for directory in ["/tmp", "/var/tmp", "/dev/shm", "/var/run", "/"] {
-        let suspicious = |path: &PathBuf| path.file_name().is_some_and(|file| file.to_string_lossy().contains(name));
+        let suspicious = |path: &PathBuf| path.file_name().is_some_and(|file| cgroups::mentions(file.as_bytes(), name));
         found.extend(names_in(Path::new(directory)).into_iter().filter(suspicious));
     }
     found
