@@ -2,6 +2,7 @@
 //! `cargo xtask soak`: the long forms of what CI runs in short: faults at every system call, races by the thousand, kills
 //! at random moments beside the peers, and load. What comes out goes between the markers in `docs/reliability.md`.
 
+mod faults;
 mod kills;
 mod leftovers;
 mod load;
@@ -12,13 +13,15 @@ use std::process::ExitCode;
 use crate::Outcome;
 use crate::bench::{VIEWS, from_view, machine, yardstick};
 use crate::setup;
-use crate::shell::{as_root, cargo, root, run as execute, target};
+use crate::shell::{as_root, cargo, root, run as execute, succeeds, target};
 
 /// What is chosen on the command line.
 struct Choice {
     parts: Vec<&'static str>,
     /// `--step`: every so many of the fault points.
     step: usize,
+    /// `--callers`: how many of them at a time.
+    callers: usize,
     /// `--rounds`: kills of each runtime.
     rounds: usize,
     load: load::Load,
@@ -26,7 +29,7 @@ struct Choice {
 
 const PARTS: [&str; 4] = ["faults", "races", "kills", "load"];
 
-/// `cargo xtask soak [--faults] [--races] [--kills] [--load] [--step N] [--rounds N] [--seconds N] [--running N]`
+/// `cargo xtask soak [--faults] [--races] [--kills] [--load] [--step N] [--callers N] [--rounds N] [--seconds N] [--running N]`
 pub(crate) fn run(args: &[String]) -> Outcome {
     if let [first, part, view, rest @ ..] = args
         && first == "--inside"
@@ -39,8 +42,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     yardstick::build(&target().join("bench"))?;
     for part in &choice.parts {
         let text = match *part {
-            "faults" => suite("faults", &[("INSULA_SWEEP", choice.step.to_string())])?,
-            "races" => suite("races", &[("INSULA_LONG", "1".into())])?,
+            "faults" => faults::report(choice.step, choice.callers)?,
+            "races" => suite("races", &["races"], &[("INSULA_LONG", "1".into())])?.rendered()?,
             "kills" => in_views("kills", &[choice.rounds.to_string()])?,
             _ => in_views("load", &choice.load.words())?,
         };
@@ -51,7 +54,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 }
 
 fn choose(args: &[String]) -> Result<Choice, String> {
-    let mut choice = Choice { parts: Vec::new(), step: 1, rounds: 200, load: load::Load::default() };
+    let mut choice = Choice { parts: Vec::new(), step: 1, callers: 16, rounds: 200, load: load::Load::default() };
     let mut words = args.iter();
     while let Some(word) = words.next() {
         if let Some(part) = PARTS.iter().find(|part| word.strip_prefix("--") == Some(part)) {
@@ -60,12 +63,13 @@ fn choose(args: &[String]) -> Result<Choice, String> {
         }
         let number = match word.as_str() {
             "--step" => &mut choice.step,
+            "--callers" => &mut choice.callers,
             "--rounds" => &mut choice.rounds,
             "--seconds" => &mut choice.load.seconds,
             "--running" => &mut choice.load.running,
             _ => {
                 return Err(format!(
-                    "{word:?}: there are --{}, --step, --rounds, --seconds, --running",
+                    "{word:?}: there are --{}, --step, --callers, --rounds, --seconds, --running",
                     PARTS.join(", --")
                 ));
             }
@@ -80,26 +84,41 @@ fn choose(args: &[String]) -> Result<Choice, String> {
     Ok(choice)
 }
 
-/// One of the test programs in its long form; the lines that it reports.
-fn suite(name: &str, variables: &[(&str, String)]) -> Result<String, String> {
-    let lines = target().join(format!("soak-{name}"));
-    std::fs::write(&lines, "").map_err(|error| format!("{}: {error}", lines.display()))?;
+/// What a test program reported.
+struct Reported {
+    part: &'static str,
+    lines: Vec<String>,
+    passed: bool,
+}
+
+impl Reported {
+    /// A list of it, under a line about the machine; the lines alone are the error if a test failed.
+    fn rendered(self) -> Result<String, String> {
+        let list: String = self.lines.iter().map(|line| format!("- {line}\n")).collect();
+        if !self.passed {
+            return Err(format!("a test of {} failed:\n{list}", self.part));
+        }
+        Ok(format!("{}\n{list}", machine(&format!("soak --{}", self.part))?))
+    }
+}
+
+/// Test programs in their long form. They have a pid namespace of their own, in which looking for what is left does not
+/// look at the machine's other processes.
+fn suite(part: &'static str, names: &[&str], variables: &[(&str, String)]) -> Result<Reported, String> {
+    let path = target().join(format!("soak-{part}"));
+    let fail = |error: std::io::Error| format!("{}: {error}", path.display());
+    std::fs::write(&path, "").map_err(fail)?;
     let mut test = as_root("nice")?;
-    test.arg(cargo([]).get_program()).args([
-        "test",
-        "--package",
-        "insula-tests",
-        "--test",
-        name,
-        "--",
-        "--test-threads=2",
-    ]);
-    test.env("INSULA", target().join("release/insula")).env("INSULA_FAULTS", &lines).env("INSULA_PATIENCE", "120");
+    test.args(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--"]);
+    // The first process takes up orphans.
+    test.args(["sh", "-c", "\"$0\" \"$@\"; exit $?"]).arg(cargo([]).get_program());
+    test.args(["test", "--release", "--no-fail-fast", "--package", "insula-tests"]);
+    test.args(names.iter().flat_map(|name| ["--test", name])).args(["--", "--test-threads=1"]);
+    test.env("INSULA", target().join("release/insula")).env("INSULA_FAULTS", &path).env("INSULA_PATIENCE", "120");
     test.envs(variables.iter().map(|(name, value)| (name, value)));
-    execute(&mut test)?;
-    let reported = std::fs::read_to_string(&lines).map_err(|error| format!("{}: {error}", lines.display()))?;
-    let list: String = reported.lines().map(|line| format!("- {line}\n")).collect();
-    Ok(format!("{}\n{list}", machine(&format!("soak --{name}"))?))
+    let passed = succeeds(&mut test)?;
+    let lines = std::fs::read_to_string(&path).map_err(fail)?.lines().map(String::from).collect();
+    Ok(Reported { part, lines, passed })
 }
 
 /// A part that looks at one cgroup version at a time.

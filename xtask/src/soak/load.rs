@@ -92,7 +92,7 @@ pub(crate) fn hold(view: &str, load: &Load, dir: &Path) -> Result<String, String
         perform(&insula.create_plainly(&place, &name, Payload::Waits))?;
         perform(&insula.start(&place, &name))?;
     }
-    let times = work(insula, &place, load, &id);
+    let measured = work(insula, &place, load, &id);
     for index in 0..load.running {
         perform(&insula.delete_force(&place, &id("stays", index)))?;
     }
@@ -101,13 +101,12 @@ pub(crate) fn hold(view: &str, load: &Load, dir: &Path) -> Result<String, String
     let after = Counts::take();
     let own = Leftovers::of(&format!("load-{}-", std::process::id()), &insula.state(&place));
     let states = fs::read_dir(insula.state(&place)).map_or(0, Iterator::count);
-    let (samples, failures) = times?;
     let left = format!(
         "Of these containers {} cgroups, {} processes and {states} states are left.\n",
         own.cgroups.len(),
         own.processes.len()
     );
-    Ok(render(load, &samples, &failures, (&before, &after)) + &left)
+    Ok(render(load, &measured?, (&before, &after)) + &left)
 }
 
 /// Creates, starts and deletes one.
@@ -120,13 +119,50 @@ fn life(insula: &Subject, place: &Place, name: &str) -> Result<(), String> {
 /// When each life began, in seconds, and how long it took.
 type Samples = Vec<(f64, Duration)>;
 
+/// How many lives had ended at a moment, and the processor time of all commands until then.
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    lives: usize,
+    /// Milliseconds of this program's children, which are the commands; the containers' own processes are not.
+    processor: f64,
+}
+
+impl Mark {
+    fn set(lives: &AtomicUsize) -> Self {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // cutime and cstime, fields 16 and 17 of proc(5), in hundredths of a second; the name, in parentheses, is the second.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(13).take(2);
+        let ticks: usize = fields.filter_map(|field| field.parse::<usize>().ok()).sum();
+        Self { lives: lives.load(Ordering::Relaxed), processor: float(ticks) * 10.0 }
+    }
+
+    /// Processor time of a life between `earlier` and this, in milliseconds.
+    fn since(self, earlier: Self) -> f64 {
+        (self.processor - earlier.processor) / float(self.lives.saturating_sub(earlier.lives).max(1))
+    }
+}
+
+/// What was measured while the load was on.
+struct Measured {
+    samples: Samples,
+    failures: Vec<String>,
+    /// At the beginning, after the first minute, before the last minute, at the end.
+    marks: [Mark; 4],
+}
+
+/// The first and the last of these seconds are compared.
+fn part(load: &Load) -> f64 {
+    (float(load.seconds) / 2.0).min(60.0)
+}
+
 fn work(
     insula: &Subject,
     place: &Place,
     load: &Load,
     id: &(dyn Fn(&str, usize) -> String + Sync),
-) -> Result<(Samples, Vec<String>), String> {
-    let (next, begun, total) = (AtomicUsize::new(0), Instant::now(), load.rate * load.seconds);
+) -> Result<Measured, String> {
+    let (next, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (begun, total) = (Instant::now(), load.rate * load.seconds);
     let caller = || {
         let (mut samples, mut failures) = (Vec::new(), Vec::new());
         loop {
@@ -141,17 +177,24 @@ fn work(
             let started = Instant::now();
             failures.extend(life(insula, place, &id("goes", index)).err());
             samples.push(((started - begun).as_secs_f64(), started.elapsed()));
+            ended.fetch_add(1, Ordering::Relaxed);
         }
     };
+    let mut marks = [Mark::set(&ended); 4];
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
-        let mut all = (Vec::new(), Vec::new());
-        for one in callers {
-            let (samples, failures) = one.join().map_err(|_| "a caller panicked")?;
-            all.0.extend(samples);
-            all.1.extend(failures);
+        for (mark, at) in marks[1..].iter_mut().zip([part(load), float(load.seconds) - part(load)]) {
+            std::thread::sleep(Duration::from_secs_f64(at).saturating_sub(begun.elapsed()));
+            *mark = Mark::set(&ended);
         }
-        Ok(all)
+        let (mut samples, mut failures) = (Vec::new(), Vec::new());
+        for one in callers {
+            let (some, failed) = one.join().map_err(|_| "a caller panicked")?;
+            samples.extend(some);
+            failures.extend(failed);
+        }
+        marks[3] = Mark::set(&ended);
+        Ok(Measured { samples, failures, marks })
     })
 }
 
@@ -166,23 +209,29 @@ fn median(samples: impl Iterator<Item = Duration>) -> f64 {
     times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }
 
-fn render(load: &Load, samples: &Samples, failures: &[String], (before, after): (&Counts, &Counts)) -> String {
-    let length = float(load.seconds);
-    let part = (length / 2.0).min(60.0);
+fn render(load: &Load, measured: &Measured, (before, after): (&Counts, &Counts)) -> String {
+    let Measured { samples, failures, marks } = measured;
+    let (length, part) = (float(load.seconds), part(load));
+    let growth = |first: f64, last: f64| (last / first - 1.0) * 100.0;
+    let processor = (marks[1].since(marks[0]), marks[3].since(marks[2]));
     let of = |range: std::ops::Range<f64>| {
         median(samples.iter().filter(|(at, _)| range.contains(at)).map(|(_, time)| *time))
     };
     let (first, last) = (of(0.0..part), of(length - part..length));
     let mut text = format!(
         "{} containers running, {} created, started and deleted in {} s by {CALLERS} callers ({:.1} a second; {} were asked \
-         for): {} failed. One life took {first:.1} ms in the first {part:.0} s and {last:.1} ms in the last (median, {:+.0} %).\n",
+         for): {} failed. One life took {first:.1} ms in the first {part:.0} s and {last:.1} ms in the last (median, {:+.0} %), \
+         of which {:.2} ms and {:.2} ms were the commands' processor time (mean, {:+.0} %).\n",
         load.running,
         samples.len(),
         load.seconds,
         float(samples.len()) / length,
         load.rate,
         failures.len(),
-        (last / first - 1.0) * 100.0,
+        growth(first, last),
+        processor.0,
+        processor.1,
+        growth(processor.0, processor.1),
     );
     for failure in failures.iter().take(5) {
         let _ = writeln!(text, "- {failure}");
