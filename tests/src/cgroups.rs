@@ -73,9 +73,7 @@ pub fn named(name: &str) -> Vec<PathBuf> {
 /// `insula-lab-9-12`.
 pub(crate) fn mentions(text: &[u8], name: &str) -> bool {
     let mut places = text.windows(name.len()).enumerate();
-    places.any(|(at, window)| {
-        window == name.as_bytes() && !text.get(at + name.len()).is_some_and(u8::is_ascii_digit)
-    })
+    places.any(|(at, window)| window == name.as_bytes() && !text.get(at + name.len()).is_some_and(u8::is_ascii_digit))
 }
 
 fn collect(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Cgroups as units of the systemd that runs here. Values are read back from the kernel and from systemd.
 
-use insula_tests::{Container, Lab, Value, cgroups, eventually, json, skip};
+#[cfg(target_arch = "x86_64")]
+use insula_tests::injector::{Fault, Point, inject};
+use insula_tests::{Container, Lab, Snapshot, Value, cgroups, eventually, json, skip};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -263,5 +265,45 @@ fn what_systemd_refuses_leaves_nothing() {
         let container = lab.container(&bundle);
         container.create().fails_with(&words);
         assert_eq!(property(&unit_of(&container), "ActiveState"), "inactive");
+    }
+}
+
+/// Commands that are killed on their way, at some thirty of their calls (all with `INSULA_SWEEP`): one `delete --force`
+/// leaves no unit, no cgroup, and nothing else.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn killed_on_the_way_no_unit_stays() {
+    let lab = lab_by_systemd!();
+    let mut bundle = lab.bundle();
+    bundle.args(&["sleep", "600"]);
+    let path = bundle.path().to_str().expect("paths are text").to_owned();
+    let before = Snapshot::take(&lab);
+    let commands: [(bool, &[&str], usize); 2] =
+        [(false, &["create", "--bundle", &path], 22), (true, &["delete", "--force"], 10)];
+    for (exists, words, few) in commands {
+        let attempt = |target: Option<(Point, Fault)>| {
+            let container = lab.container(&bundle);
+            if exists {
+                container.create().assert_code(0);
+            }
+            let injected = inject(lab.insula().args(words).arg(container.id()), target);
+            assert_eq!(injected.hit, target.is_some(), "{target:?}: {injected:?}");
+            let deleted = container.delete_force();
+            assert_eq!(deleted.code(), 0, "{target:?}: {deleted}");
+            let unit = unit_of(&container);
+            eventually(&format!("{unit} to be gone after {target:?}"), || {
+                (property(&unit, "LoadState") == "not-found").then_some(())
+            });
+            assert!(!Path::new("/sys/fs/cgroup/system.slice").join(&unit).exists(), "{target:?}");
+            before.assert_clean(&lab);
+            injected
+        };
+        // The first one makes the state root, which those after it find.
+        attempt(None);
+        let points = attempt(None).points;
+        let step = if std::env::var_os("INSULA_SWEEP").is_some() { 1 } else { points.len() / few };
+        for point in points.iter().step_by(step) {
+            attempt(Some((*point, Fault::Kill)));
+        }
     }
 }

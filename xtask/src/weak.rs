@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Shows that the tests of attacks bite: in a build that can leave protections out, each attack succeeds once its
-//! protection is gone. Which test is to fail without which protection stands in docs/security-tests.md.
+//! protection is gone. Which test is to fail without which protection stands in docs/security-tests.md and
+//! docs/reliability.md.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -17,6 +18,9 @@ struct Bite<'a> {
     test: &'a str,
 }
 
+/// The pages whose tables say so.
+const PAGES: [&str; 2] = ["security-tests.md", "reliability.md"];
+
 /// Seconds that a command may take: a weakness may be that it hangs.
 const PATIENCE: &str = "12";
 
@@ -26,9 +30,12 @@ pub(crate) fn run() -> Outcome {
         return Err("these tests start containers: run them as root".into());
     }
     setup::ensure()?;
-    let path = root().join("docs/security-tests.md");
-    let table = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let bites = bites(&table);
+    let mut tables = String::new();
+    for page in PAGES {
+        let path = root().join("docs").join(page);
+        tables += &std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let bites = bites(&tables);
     // Beside the build that users get, so that neither is ever taken for the other.
     let directory = target().join("weak");
     let mut build = cargo(["build", "--package", "insula", "--features", "weak", "--target-dir"]);

@@ -5,6 +5,7 @@ use crate::fault::{Fault, Of, Outcome};
 use crate::walk::Init;
 use core::mem::MaybeUninit;
 use insula_steps::message::{Call, GO, HEAD, MAX, Tag, WORD};
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
@@ -62,6 +63,7 @@ impl Init {
                     return Ok(());
                 }
                 Err(Errno::INTR) => {}
+                Ok(_) if weak::is(Weakness::Linger) => drop(rustix::event::poll(&mut [], None)),
                 Ok(_) => return Err(Fault::new(Call::Receive, Errno::PIPE)),
                 Err(errno) => return Err(Fault::new(Call::Receive, errno)),
             }

@@ -116,6 +116,7 @@ fn one(
         signals: subject.signals,
     };
     let program = if weak::is(Weakness::PatientHooks) { Program { timeout: None, ..program } } else { program };
+    let program = if weak::is(Weakness::DeafHooks) { Program { signals: None, ..program } } else { program };
     let ended = program.run(place).map_err(|e| e.field(format!("/hooks/{list}/{index}")))?;
     if ended.success() {
         return Ok(());

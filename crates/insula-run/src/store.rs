@@ -184,7 +184,7 @@ pub fn sealed(lines: &[String]) -> String {
 pub fn unsealed(text: &str) -> Option<Vec<String>> {
     let (lines, sum) = text.split_at_checked(text.len().checked_sub(17)?)?;
     let whole = sum == format!("{:016x}\n", file::sum(lines.as_bytes()));
-    whole.then(|| lines.lines().map(String::from).collect())
+    (whole || weak::is(Weakness::TrustTorn)).then(|| lines.lines().map(String::from).collect())
 }
 
 /// How long a command waits for another one on the same container.
@@ -284,6 +284,9 @@ impl Home {
 
     /// Writes down what is about to exist, before it does.
     pub fn intend(&self, cgroup: &[String]) -> Result<()> {
+        if weak::is(Weakness::NoIntent) {
+            return Ok(());
+        }
         file::write_new(self.fd(), INTENT, sealed(cgroup).as_bytes(), 0o600)
             .map_err(|e| failed(e, "write down the intent", &self.path))
     }

@@ -58,6 +58,14 @@ weaknesses! {
     NoRoot = "no-root",
     /// The terminal's device is opened whatever file system it is on.
     AnyTerminal = "any-terminal",
+    /// Init outlives its creator.
+    Linger = "linger",
+    /// What is about to exist is not written down before it does.
+    NoIntent = "no-intent",
+    /// A torn file is as good as a whole one.
+    TrustTorn = "trust-torn",
+    /// Signals do not reach a command whose hook runs.
+    DeafHooks = "deaf-hooks",
 }
 
 /// Whether this weakness is in.

@@ -69,7 +69,8 @@ impl Stage {
         Self { lab, bundle, before }
     }
 
-    fn command(&self, container: &Container<'_>, words: &[&str]) -> Invocation {
+    /// The command of `words` for this container.
+    pub(crate) fn command(&self, container: &Container<'_>, words: &[&str]) -> Invocation {
         let bundle = self.bundle.path().to_str().expect("paths are text");
         let place = |word: &&str| match *word {
             "BUNDLE" => bundle.to_owned(),

@@ -13,7 +13,7 @@ mod attempt;
 mod sweep;
 
 use attempt::{Case, Stage, alone, nothing_left};
-use insula_tests::injector::Fault;
+use insula_tests::injector::{Fault, inject};
 use insula_tests::{Bundle, Container, json};
 use sweep::{FAULTS, STOP, every, sweep};
 
@@ -170,6 +170,28 @@ fn stopped_and_then_killed() {
     sweep(&Case { name: "delete, stopped", prepare: &running, words, ..Case::default() }, &stop, |pairs| pairs / 2);
     let words = &["exec", "--detach", "ID", "sleep", "60"];
     sweep(&Case { name: "exec, stopped", prepare: &running, words, ..Case::default() }, &stop, |pairs| pairs / 2);
+}
+
+/// The creator dies right before the container is recorded, or right after: init ends with it, or waits for its start.
+#[test]
+fn the_creator_dies_around_the_record() {
+    /// renameat(2), the record's last step.
+    const RENAMEAT: u64 = 264;
+    let case = Case { name: "create", words: CREATE, dies_with_creator: true, ..Case::default() };
+    let stage = Stage::new(&case);
+    let points = stage.points(&case);
+    let own: Vec<_> = points.iter().filter(|point| point.process == 0).collect();
+    let last = own.iter().rposition(|point| point.number == RENAMEAT).expect("the record is renamed to its place");
+    for point in [own[last], own[last + 1]] {
+        let verdict = stage.attempt(&case, *point, Fault::Kill);
+        assert!(verdict.hit && verdict.wrong.is_empty() && verdict.slow.is_empty(), "{point:?}: {verdict:?}");
+    }
+    let container = stage.lab.container(&stage.bundle);
+    let killed = inject(stage.command(&container, case.words), Some((*own[last + 1], Fault::Kill)));
+    assert!(killed.hit, "{killed:?}");
+    assert_eq!(container.status(), "created");
+    container.start().assert_code(0);
+    assert_eq!(container.status(), "running");
 }
 
 /// The process between `exec` and what it starts is killed around its fork: nobody waits for its word for ever.
