@@ -213,7 +213,8 @@ fn unescape(key: &str) -> String {
 fn default_document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
-        let directory = std::env::temp_dir().join(format!("insula-lab-spec-{}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("insula-lab-spec-{}{}", crate::lab::pid_namespace(), std::process::id()));
         fs::create_dir_all(&directory).expect("make a directory for the default document");
         let output = Command::new(runtime()).arg("spec").arg("--bundle").arg(&directory).output().expect("run spec");
         assert!(output.status.success(), "spec fails: {}", String::from_utf8_lossy(&output.stderr));

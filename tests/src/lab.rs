@@ -225,7 +225,7 @@ impl Lab {
 
 /// What tells the process numbers of this pid namespace from those of another; nothing in the machine's first one, whose
 /// inode number is a constant of the kernel's (`PROC_PID_INIT_INO`).
-fn pid_namespace() -> String {
+pub(crate) fn pid_namespace() -> String {
     const FIRST: u64 = 0xeffffffc;
     let inode = fs::metadata("/proc/self/ns/pid").expect("look at the pid namespace").ino();
     if inode == FIRST { String::new() } else { format!("{inode}x") }

@@ -172,7 +172,8 @@ fn stopped_and_then_killed() {
     sweep(&Case { name: "exec, stopped", prepare: &running, words, ..Case::default() }, &stop, |pairs| pairs / 2);
 }
 
-/// The creator dies right before the container is recorded, or right after: init ends with it, or waits for its start.
+/// The creator dies right before the container is recorded, right after, or once init has its word to wait: init ends
+/// with it, or waits for its start.
 #[test]
 fn the_creator_dies_around_the_record() {
     /// renameat(2), the record's last step.
@@ -182,12 +183,13 @@ fn the_creator_dies_around_the_record() {
     let points = stage.points(&case);
     let own: Vec<_> = points.iter().filter(|point| point.process == 0).collect();
     let last = own.iter().rposition(|point| point.number == RENAMEAT).expect("the record is renamed to its place");
-    for point in [own[last], own[last + 1]] {
+    let end = own.last().expect("a trace");
+    for point in [own[last], own[last + 1], end] {
         let verdict = stage.attempt(&case, *point, Fault::Kill);
         assert!(verdict.hit && verdict.wrong.is_empty() && verdict.slow.is_empty(), "{point:?}: {verdict:?}");
     }
     let container = stage.lab.container(&stage.bundle);
-    let killed = inject(stage.command(&container, case.words), Some((*own[last + 1], Fault::Kill)));
+    let killed = inject(stage.command(&container, case.words), Some((**end, Fault::Kill)));
     assert!(killed.hit, "{killed:?}");
     assert_eq!(container.status(), "created");
     container.start().assert_code(0);
