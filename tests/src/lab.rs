@@ -11,9 +11,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::ffi::OsStr;
 use std::fs;
-        // What belongs to a lab is found by its name, so none may be the beginning of another's.
-        let number = LABS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("insula-lab-{}{}-{number:03}", pid_namespace(), std::process::id());
+use std::os::fd::IntoRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -226,7 +225,7 @@ impl Lab {
 /// What tells the process numbers of this pid namespace from those of another; nothing in the machine's first one, whose
 /// inode number is a constant of the kernel's (`PROC_PID_INIT_INO`).
 pub(crate) fn pid_namespace() -> String {
-    const FIRST: u64 = 0xeffffffc;
+    const FIRST: u64 = 0xefff_fffc;
     let inode = fs::metadata("/proc/self/ns/pid").expect("look at the pid namespace").ino();
     if inode == FIRST { String::new() } else { format!("{inode}x") }
 }

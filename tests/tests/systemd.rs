@@ -294,7 +294,6 @@ fn killed_on_the_way_no_unit_stays() {
             eventually(&format!("{unit} to be gone after {target:?}"), || {
                 (property(&unit, "LoadState") == "not-found").then_some(())
             });
-            assert!(!Path::new("/sys/fs/cgroup/system.slice").join(&unit).exists(), "{target:?}");
             before.assert_clean(&lab);
             injected
         };
