@@ -234,7 +234,8 @@ fn containerd_by_systemd() {
          $ctr run --detach --runc-binary {} --runc-systemd-cgroup --cgroup system.slice:ctd:web --memory-limit 67108864 \
          --rootfs {} web sleep 600; \
          sed 's/^0:://' /proc/$($ctr task ls | awk '$1 == \"web\" {{print $2}}')/cgroup; \
-         $ctr task exec --exec-id one web cat /sys/fs/cgroup/memory.max; \
+         $ctr task exec --exec-id one web echo inside; \
+         cat /sys/fs/cgroup/system.slice/ctd-web.scope/memory.max; \
          systemctl show --value -p MemoryMax ctd-web.scope; \
          $ctr task metrics web | awk '$1 == \"pids.current\" {{print $2}}'; \
          $ctr task pause web; cat /sys/fs/cgroup/system.slice/ctd-web.scope/cgroup.freeze; $ctr task resume web; \
@@ -244,5 +245,5 @@ fn containerd_by_systemd() {
         Who::Root.rootfs()
     );
     let output = Command::new("bash").args(["-c", &script]).output().expect("run a shell");
-    assert_eq!(stdout(&output), "/system.slice/ctd-web.scope\n67108864\n67108864\n1\n1\nnot-found\n");
+    assert_eq!(stdout(&output), "/system.slice/ctd-web.scope\ninside\n67108864\n67108864\n1\n1\nnot-found\n");
 }

@@ -25,6 +25,8 @@ const DEFAULT_PERIOD: u64 = 100_000;
 const PERCENT: u64 = 10_000;
 /// No limit.
 const INFINITY: u64 = u64::MAX;
+/// Highest weight of the BFQ scheduler.
+const HIGHEST_WEIGHT: u16 = 1000;
 /// Highest CPU or node that a set may have.
 const HIGHEST: u64 = 8191;
 
@@ -84,6 +86,14 @@ fn per_second(quota: u64, period: u64) -> u64 {
 /// -1 is no limit.
 fn or_infinity(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(INFINITY)
+}
+
+/// The weight of 1 to 10000 that systemd turns into this one of the BFQ scheduler's: its scale is straight below the
+/// common default, and straight above it.
+fn io_weight(weight: u16) -> u64 {
+    const DEFAULT: u64 = 100;
+    let weight = u64::from(weight);
+    if weight <= DEFAULT { weight } else { DEFAULT + (weight - DEFAULT) * 11 }
 }
 
 fn set<T: Default + PartialEq>(value: Option<T>) -> Option<T> {
@@ -149,6 +159,9 @@ impl List {
         self.tasks(resources.pids.as_ref().and_then(|pids| pids.limit).map(or_infinity));
         self.cpuset("AllowedCPUs", cpu.cpus.as_deref());
         self.cpuset("AllowedMemoryNodes", cpu.mems.as_deref());
+        // systemd writes its own default whenever it writes at all; weights and throttles of devices it leaves alone.
+        let weight = resources.block_io.as_ref().and_then(|io| set(io.weight));
+        self.number("IOWeight", weight.filter(|weight| *weight <= HIGHEST_WEIGHT).map(io_weight));
         let file = |name: &str| resources.unified.get(name).map(|value| value.trim());
         self.files(&file);
     }

@@ -49,6 +49,10 @@ fn unified_resources_become_properties() {
         (r#"{"pids": {"limit": 99}}"#, &["TasksMax=99"]),
         (r#"{"pids": {"limit": 0}}"#, &["TasksMax=1"]),
         (r#"{"pids": {"limit": -1}}"#, &["TasksMax=infinity"]),
+        (r#"{"blockIO": {"weight": 10}}"#, &["IOWeight=10"]),
+        (r#"{"blockIO": {"weight": 300}}"#, &["IOWeight=2300"]),
+        (r#"{"blockIO": {"weight": 1000}}"#, &["IOWeight=10000"]),
+        (r#"{"blockIO": {"weight": 1001}}"#, &[]),
         (
             r#"{"unified": {"memory.min": "131072", "memory.low": "524288", "memory.high": "5", "memory.max": "max", "memory.swap.max": " 7\n",
                 "pids.max": "99", "cpu.max": "10000 100000", "cpu.weight": "42", "cpuset.cpus": "1", "hugetlb.2MB.max": "0"}}"#,
