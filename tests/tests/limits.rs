@@ -281,6 +281,20 @@ fn processor_time_on_version_2() {
     read_back(Version::V2, &quota, &[burst, both]);
 }
 
+/// The kernel calls a weight of an idle cgroup invalid; the message says why.
+#[test]
+fn an_idle_container_has_no_shares() {
+    for version in [Version::V1, Version::V2] {
+        let lab = lab_of(version);
+        if missing(version, "cpu").is_some() {
+            continue;
+        }
+        let mut bundle = lab.bundle();
+        bundle.set("/linux/resources/cpu", json!({"idle": 1, "shares": 512}));
+        lab.container(&bundle).create().fails_with(&["/linux/resources/cpu/shares", "both", "cpu.idle"]);
+    }
+}
+
 /// Version 2 has no real-time groups, and their limits are passed over.
 #[test]
 fn real_time_is_passed_over_on_version_2() {

@@ -138,8 +138,12 @@ impl Group {
             None => Error::kernel(errno.raw_os_error(), ATTEMPTED).field(write.pointer.clone()),
         };
         let error = error.object(write_text(entry, write));
-        let busy = (errno == Errno::BUSY).then(|| limits::explain_busy(entry, &write.file, &write.value)).flatten();
-        match busy {
+        let known = match errno {
+            Errno::BUSY => limits::explain_busy(entry, &write.file, &write.value),
+            Errno::INVAL => limits::explain_invalid(entry, &write.file),
+            _ => None,
+        };
+        match known {
             Some(reason) => error.reason(reason),
             None if self.rootless && errno == Errno::ACCESS => {
                 error.advice("have the cgroup delegated (systemd: Delegate=yes)")

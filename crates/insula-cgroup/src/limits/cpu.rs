@@ -2,6 +2,7 @@
 //! `linux.resources.cpu`: CPU time, and placement by cpuset.
 
 use super::Write;
+use crate::group::{Entry, read_value};
 use crate::layout::{Controller, Version};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -67,6 +68,13 @@ fn unified(cpu: &Cpu<'_>, list: &mut Vec<Write>) {
         let pointer = if cpu.quota.is_some() { QUOTA } else { PERIOD };
         list.push(write("cpu.max", format!("{quota} {period}"), pointer));
     }
+}
+
+/// What EINVAL for a file means: an idle group has no weight.
+pub(crate) fn explain_invalid(entry: &Entry, file: &str) -> Option<String> {
+    const WEIGHTS: [&str; 2] = ["cpu.weight", "cpu.shares"];
+    let idle = WEIGHTS.contains(&file) && read_value(entry, "cpu.idle").is_ok_and(|value| value == "1");
+    idle.then(|| format!("unable to apply both {file} and cpu.idle: an idle cgroup has no weight"))
 }
 
 /// v1's shares (2 to 262144, 1024 by default) as v2's weight (1 to 10000, 100 by default): the curve through these three

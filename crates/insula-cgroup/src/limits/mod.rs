@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 use insula_error::Result;
 use insula_spec::Resources;
 
-pub(crate) use cpu::weight_of_shares;
+pub(crate) use cpu::{explain_invalid, weight_of_shares};
 pub(crate) use memory::{check_usage, explain_busy, swap_limit};
 
 /// One value for one file.
