@@ -72,8 +72,7 @@ fn unified(cpu: &Cpu<'_>, list: &mut Vec<Write>) {
 
 /// What EINVAL for a file means: an idle group has no weight.
 pub(crate) fn explain_invalid(entry: &Entry, file: &str) -> Option<String> {
-    const WEIGHTS: [&str; 2] = ["cpu.weight", "cpu.shares"];
-    let idle = WEIGHTS.contains(&file) && read_value(entry, "cpu.idle").is_ok_and(|value| value == "1");
+    let idle = file == "cpu.weight" && read_value(entry, "cpu.idle").is_ok_and(|value| value == "1");
     idle.then(|| format!("unable to apply both {file} and cpu.idle: an idle cgroup has no weight"))
 }
 
