@@ -5,7 +5,6 @@
 
 use insula_tests::{Container, Lab, Value, cgroups, json, skip};
 use std::fs;
-use std::path::Path;
 
 /// A field: its JSON pointer below `/linux/resources`, two values that it takes one after the other, the controller and
 /// the file in which it ends, and a line of that file for each value.
@@ -427,9 +426,13 @@ fn block_weights_on_version_1() {
     if let Some(reason) = missing(Version::V1, "blkio") {
         skip!("{reason}");
     }
-    let bfq = Path::new("/sys/fs/cgroup/blkio")
-        .read_dir()
-        .is_ok_and(|entries| entries.flatten().any(|entry| entry.path().join("blkio.bfq.weight").exists()));
+    let bfq = {
+        let lab = Lab::new();
+        let mut bundle = lab.bundle();
+        bundle.args(&["sleep", "600"]);
+        let plain = lab.container(&bundle).created();
+        cgroups::directory_of(plain.pid(), "blkio").is_some_and(|place| place.join("blkio.bfq.weight").exists())
+    };
     let [weight, weight_device] =
         if bfq { ["blkio.bfq.weight", "blkio.bfq.weight_device"] } else { ["blkio.weight", "blkio.weight_device"] };
     let fields = [

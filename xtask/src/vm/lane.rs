@@ -22,7 +22,8 @@ pub(super) const LANES: &[Lane] = &[
         release: "trixie",
         kernel: "",
         programs: &[
-            "kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec", "share", "survey", "machine",
+            "kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec", "share", "survey",
+            "machine", "apparmor",
         ],
     },
     // Linux 6.1, systemd 252.
@@ -30,7 +31,9 @@ pub(super) const LANES: &[Lane] = &[
         name: "bookworm",
         release: "bookworm",
         kernel: "",
-        programs: &["kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec"],
+        programs: &[
+            "kernel", "limits", "systemd", "cgroups", "update", "pause", "events", "exec", "machine", "apparmor",
+        ],
     },
     // The same with version 1, in which all controllers are, as systemd mounts it.
     Lane {

@@ -8,10 +8,11 @@ use crate::devices::DeviceRules;
 use crate::layout::Version;
 use crate::limits::{swap_limit, weight_of_shares};
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use insula_dbus::Value;
-use insula_spec::Resources;
+use insula_spec::{BlockIo, Resources, WeightDevice};
 
 /// Releases from which on a property is known.
 const SINCE_QUOTA_PERIOD: u32 = 242;
@@ -159,11 +160,26 @@ impl List {
         self.tasks(resources.pids.as_ref().and_then(|pids| pids.limit).map(or_infinity));
         self.cpuset("AllowedCPUs", cpu.cpus.as_deref());
         self.cpuset("AllowedMemoryNodes", cpu.mems.as_deref());
-        // systemd writes its own default whenever it writes at all; weights and throttles of devices it leaves alone.
-        let weight = resources.block_io.as_ref().and_then(|io| set(io.weight));
-        self.number("IOWeight", weight.filter(|weight| *weight <= HIGHEST_WEIGHT).map(io_weight));
+        if let Some(io) = &resources.block_io {
+            self.weights(io);
+        }
         let file = |name: &str| resources.unified.get(name).map(|value| value.trim());
         self.files(&file);
+    }
+
+    /// systemd writes the weight, its own default if it knows of none, whenever it writes at all, and the kernel then
+    /// forgets those of devices. Throttles it leaves alone.
+    fn weights(&mut self, io: &BlockIo) {
+        let known = |weight: Option<u16>| set(weight).filter(|weight| *weight <= HIGHEST_WEIGHT).map(io_weight);
+        self.number("IOWeight", known(io.weight));
+        let entry = |device: &WeightDevice| {
+            let path = format!("/dev/block/{}:{}", device.major, device.minor);
+            Some(Value::Struct(Vec::from([Value::Text(path), Value::U64(known(device.weight)?)])))
+        };
+        let devices: Vec<_> = io.weight_device.iter().filter_map(entry).collect();
+        if !devices.is_empty() {
+            self.add("IODeviceWeight", Value::Array("(st)".to_string(), devices));
+        }
     }
 
     /// Weight 0 means idle.

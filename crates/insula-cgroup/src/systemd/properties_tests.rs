@@ -11,10 +11,11 @@ fn given(json: &str, version: Version, systemd: u32) -> Vec<String> {
         .collect()
 }
 
-use alloc::format;
-
 fn shown(value: &Value) -> String {
     match value {
+        Value::Text(text) => text.clone(),
+        Value::Struct(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
+        Value::Array(kind, values) if kind == "(st)" => values.iter().map(shown).collect::<Vec<_>>().join(", "),
         Value::U64(INFINITY) => "infinity".into(),
         Value::U64(number) => number.to_string(),
         Value::Array(kind, bytes) if kind == "y" => bytes
@@ -53,6 +54,10 @@ fn unified_resources_become_properties() {
         (r#"{"blockIO": {"weight": 300}}"#, &["IOWeight=2300"]),
         (r#"{"blockIO": {"weight": 1000}}"#, &["IOWeight=10000"]),
         (r#"{"blockIO": {"weight": 1001}}"#, &[]),
+        (
+            r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 50}, {"major": 8, "minor": 16}]}}"#,
+            &["IODeviceWeight=/dev/block/8:0 50"],
+        ),
         (
             r#"{"unified": {"memory.min": "131072", "memory.low": "524288", "memory.high": "5", "memory.max": "max", "memory.swap.max": " 7\n",
                 "pids.max": "99", "cpu.max": "10000 100000", "cpu.weight": "42", "cpuset.cpus": "1", "hugetlb.2MB.max": "0"}}"#,

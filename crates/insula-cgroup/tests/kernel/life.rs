@@ -268,7 +268,7 @@ fn signals_reach_all_members() {
     let inner = scratch.nested("box/inner");
     let members = [&created, &inner].map(|group| Sleeper::enter(&group.open_for_join(&[]).unwrap()));
     created.signal_all(Signal::TERM).unwrap();
-    assert!(created.wait_empty(PATIENCE).unwrap() && members.iter().all(|member| !member.is_alive()));
+    assert!(created.wait_empty(PATIENCE).unwrap() && members.iter().all(Sleeper::ends));
     // an ignored one harms nobody, and a frozen cgroup stays frozen
     let deaf = Sleeper::start(&created.open_for_join(&[]).unwrap(), || {
         loop {
@@ -279,7 +279,7 @@ fn signals_reach_all_members() {
     created.signal_all(Signal::CONT).unwrap();
     assert!(created.frozen().unwrap() && deaf.is_alive());
     created.signal_all(Signal::KILL).unwrap();
-    assert!(created.wait_empty(PATIENCE).unwrap() && !deaf.is_alive());
+    assert!(created.wait_empty(PATIENCE).unwrap() && deaf.ends());
     created.remove(PATIENCE).unwrap();
     assert_eq!(created.signal_all(Signal::TERM).unwrap_err().kind(), Kind::State);
 }

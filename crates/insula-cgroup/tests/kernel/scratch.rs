@@ -148,6 +148,15 @@ impl Sleeper {
         rustix::event::poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 0
     }
 
+    /// Whether it ends in time: a process has left its cgroup a moment before it has ended.
+    pub(crate) fn ends(&self) -> bool {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.is_alive() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        !self.is_alive()
+    }
+
     /// The lines of /proc/PID/cgroup.
     pub(crate) fn cgroups(&self) -> String {
         std::fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).unwrap()
