@@ -147,6 +147,17 @@ impl Init {
         Ok(())
     }
 
+    /// [`insula_steps::Step::Anchor`]: where the host's mount there is shared, so is what is attached to it, until it is
+    /// made private. Of the host's own mounts none is changed.
+    pub(crate) fn anchor_root(&mut self, tree: OwnedFd, at: BorrowedFd<'_>) -> Outcome<()> {
+        attach(tree.as_fd(), at)?;
+        let private = MountAttr { propagation: propagation::PRIVATE, ..MountAttr::default() };
+        change(tree.as_fd(), true, &private)?;
+        done(at);
+        self.root = Some(tree);
+        Ok(())
+    }
+
     /// [`insula_steps::Step::Mount`]
     pub(crate) fn mount(&mut self, new: &NewMount<'_>) -> Outcome<()> {
         let copy_up = new.flags & MOUNT_COPY_UP != 0;
@@ -388,10 +399,10 @@ impl Init {
     }
 
     /// [`insula_steps::Step::Chroot`]
-    pub(crate) fn chroot(&mut self, root: OwnedFd) -> Outcome<()> {
-        rustix::process::fchdir(&root).of(Call::Chdir)?;
+    pub(crate) fn chroot(&mut self, root: Option<OwnedFd>) -> Outcome<()> {
+        self.root = root.or(self.root.take());
+        rustix::process::fchdir(self.root()).of(Call::Chdir)?;
         rustix::process::chroot(c".").of(Call::Chroot)?;
-        self.root = Some(root);
         rustix::process::chdir(c"/").of(Call::Chdir)
     }
 

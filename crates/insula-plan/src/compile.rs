@@ -82,6 +82,8 @@ pub enum Slot {
     Tree(TreeSource),
     /// A new file system, or the number that the intermediate process puts one under.
     Early(EarlyMount),
+    /// The directory of the container's state that the root is mounted on without a mount namespace of its own.
+    Anchor,
     /// A directory of the host, to be the root without a mount.
     Directory(String),
     /// The fifo that `start` writes to.
@@ -146,6 +148,13 @@ pub struct Planner<'s> {
     pub(crate) plan: Plan,
     /// Where in the steps the intermediate process enters the user namespace.
     pub(crate) before_user: usize,
+}
+
+impl Plan {
+    /// Whether the container's mounts lie in the caller's mount namespace, to be taken back from there.
+    pub fn anchored(&self) -> bool {
+        self.slots.iter().any(|(slot, _)| *slot == Slot::Anchor)
+    }
 }
 
 impl Planner<'_> {
@@ -237,6 +246,11 @@ impl Planner<'_> {
         Ok(fd)
     }
 
+    /// Whether the mount namespace is the caller's.
+    pub(crate) fn callers_mounts(&self) -> bool {
+        matches!(self.wants[Kind::MOUNT], Want::Inherit | Want::Stay(_))
+    }
+
     /// Whether the mount namespace is the container's own, to be filled by us.
     pub(crate) fn own_mounts(&self) -> bool {
         matches!(self.wants[Kind::MOUNT], Want::New(_))
@@ -278,7 +292,7 @@ pub fn compile(spec: &Spec<'_>, facts: &Facts, options: &Options) -> Result<Plan
     if planner.own_mounts() {
         rootfs::plan(&mut planner)?;
     } else {
-        rootfs::without_mounts(&mut planner)?;
+        rootfs::without_namespace(&mut planner)?;
     }
     sysctl::plan(&mut planner)?;
     process::plan(&mut planner)?;

@@ -10,13 +10,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
-use insula_ns::Kind;
-use insula_spec::Device;
+use insula_spec::{Device, Spec};
 use insula_steps::message::Part;
 use insula_steps::{Fd, Step, Strings};
 use insula_sys::mount::{attr, propagation};
-
-use crate::namespaces::Want;
 
 const PHASE: Phase = Phase::Rootfs;
 
@@ -80,10 +77,12 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     };
     let (wanted, chosen) = propagation_of(planner);
     let field = if chosen { Field::At("/linux/rootfsPropagation") } else { Field::None };
-    // Before the first mount, nothing may flow back to the host. A private root also hides the host's later mounts.
-    let first = if wanted == propagation::SHARED { propagation::SLAVE } else { wanted };
-    let first = if first == propagation::UNBINDABLE { propagation::PRIVATE } else { first };
-    planner.step(PHASE, field, Step::Propagate { propagation: first, recursive: 1 });
+    if planner.own_mounts() {
+        // Before the first mount, nothing may flow back to the host. A private root also hides the host's later mounts.
+        let first = if wanted == propagation::SHARED { propagation::SLAVE } else { wanted };
+        let first = if first == propagation::UNBINDABLE { propagation::PRIVATE } else { first };
+        planner.step(PHASE, field, Step::Propagate { propagation: first, recursive: 1 });
+    }
     attach_root(planner, &root.path);
     mount::plan(planner)?;
     if !mount::dev_is_bound(planner) {
@@ -98,7 +97,12 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
         let step = Step::Change { target: c"/", set: attr::RDONLY, clear: 0, propagation: 0, recursive: 0 };
         planner.step(PHASE, Field::At("/root/readonly"), step);
     }
-    let leave = if planner.options.no_pivot { Step::MoveRoot {} } else { Step::Pivot {} };
+    let leave = match (planner.own_mounts(), planner.options.no_pivot) {
+        // A root that is not the process's alone is never replaced.
+        (false, _) => Step::Chroot { fd: Fd::NONE },
+        (true, true) => Step::MoveRoot {},
+        (true, false) => Step::Pivot {},
+    };
     planner.step(PHASE, Field::At("/root/path"), leave);
     null_streams(planner);
     if chosen && wanted != propagation::PRIVATE {
@@ -128,7 +132,12 @@ fn attach_root(planner: &mut Planner<'_>, path: &str) {
         ..TreeSource::default()
     };
     let fd = planner.slot_for(Slot::Tree(tree), field);
-    planner.step(PHASE, field, Step::Root { fd, at });
+    let step = if planner.own_mounts() {
+        Step::Root { fd, at }
+    } else {
+        Step::Anchor { fd, at: planner.slot_for(Slot::Anchor, field) }
+    };
+    planner.step(PHASE, field, step);
 }
 
 fn devices(planner: &mut Planner<'_>) -> Result<()> {
@@ -256,31 +265,43 @@ fn paths(planner: &mut Planner<'_>) {
     }
 }
 
-/// A document whose mount namespace is the host's or another container's: nothing may be mounted there, and its root is
-/// never replaced (every other member would lose its own).
-pub(crate) fn without_mounts(planner: &mut Planner<'_>) -> Result<()> {
-    let spec = planner.spec;
-    let whose = match planner.wants[Kind::MOUNT] {
-        Want::Join(_) => "another's",
-        _ => "the host's",
-    };
-    let reason = format!("the mount namespace is {whose}: what is mounted there stays behind for all its members");
-    let advice = "add {\"type\": \"mount\"} without a path to /linux/namespaces, or leave out mounts, maskedPaths, \
-                  readonlyPaths and devices";
-    for (present, pointer) in [
+/// The first of what takes mounts to be applied.
+fn mounted(spec: &Spec<'_>) -> Option<&'static str> {
+    [
         (!spec.mounts.is_empty(), "/mounts"),
         (!spec.linux.masked_paths.is_empty(), "/linux/maskedPaths"),
         (!spec.linux.readonly_paths.is_empty(), "/linux/readonlyPaths"),
         (!spec.linux.devices.is_empty(), "/linux/devices"),
+        (spec.linux.rootfs_propagation.as_ref().is_some_and(|name| !name.is_empty()), "/linux/rootfsPropagation"),
         (spec.root.as_ref().is_some_and(|root| root.readonly), "/root/readonly"),
         (spec.process.as_ref().is_some_and(|process| process.terminal), "/process/terminal"),
-    ] {
-        if present {
-            return Err(Error::invalid(pointer, format!("apply {}", &pointer[1..]), reason).advice(advice));
+    ]
+    .into_iter()
+    .find_map(|(present, pointer)| present.then_some(pointer))
+}
+
+/// A document whose mount namespace is the caller's or another container's. Its root is never replaced: every other member
+/// would lose its own. In the caller's all mounts lie below one of insula's, which `delete` takes away; in another
+/// container's nothing is mounted.
+pub(crate) fn without_namespace(planner: &mut Planner<'_>) -> Result<()> {
+    let spec = planner.spec;
+    let callers = planner.callers_mounts();
+    if let Some(pointer) = mounted(spec) {
+        if callers && !planner.other_user() {
+            return plan(planner);
         }
+        let reason = if callers {
+            "the mount namespace is the host's, in which the container's user namespace may mount nothing"
+        } else {
+            "the mount namespace is another's: what is mounted there stays behind for all its members"
+        };
+        return Err(Error::invalid(pointer, format!("apply {}", &pointer[1..]), reason).advice(
+            "add {\"type\": \"mount\"} without a path to /linux/namespaces, or leave out mounts, maskedPaths, \
+             readonlyPaths and devices",
+        ));
     }
     hooks(planner);
-    if matches!(planner.wants[Kind::MOUNT], Want::Join(_)) {
+    if !callers {
         // Its root is the joined namespace's own root.
         return Ok(());
     }

@@ -107,13 +107,14 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
         group: Some(group),
         devices,
         plan,
-        making: Making { home: None, cgroup: None, class: false },
+        making: Making { home: None, cgroup: None, class: false, anchored: false },
         class,
         notify: None,
         fifo: None,
+        anchor: None,
         filled: None,
     };
-    for deed in deeds::before(spec, request) {
+    for deed in deeds::before(&preparation.plan, spec, request) {
         preparation.perform(root, deed)?;
     }
     let Preparation { plan, facts, making, filled, class, notify, .. } = preparation;
@@ -426,6 +427,7 @@ pub(crate) fn start_hooks(
     let place = Place {
         pidfd: launch.child.pidfd.as_fd(),
         kinds: kinds(&plan.wants),
+        root_of: chrooted(record).then_some(record.init.pid),
         cwd: "",
         env: &env,
         confinement: Some(&confinement),
@@ -441,6 +443,11 @@ pub(crate) fn process_env(spec: &Spec<'_>) -> Vec<String> {
         env.push(String::from("HOME=/"));
     }
     env
+}
+
+/// Whether the container is in its root by chroot(2) alone, in the caller's mount namespace.
+pub(crate) fn chrooted(record: &Record) -> bool {
+    record.held(Kind::MOUNT).is_some_and(|held| held.how == "inherited")
 }
 
 /// Clone flags of the kinds in which the container differs from the caller.
@@ -485,6 +492,7 @@ impl CreateHost<'_> {
         let place = Place {
             pidfd: child.pidfd.as_fd(),
             kinds: kinds(&self.plan.wants),
+            root_of: None,
             cwd: &cwd,
             env: &[],
             confinement: None,

@@ -21,6 +21,8 @@ pub(crate) enum Deed {
     NotifySocket,
     /// Makes the fifo that `start` writes to.
     Fifo,
+    /// Makes the directory that the root is mounted on, where the mount namespace is the caller's.
+    Anchor,
     /// Makes the cgroups.
     Groups,
     /// Sets their limits, and those of access to devices.
@@ -58,13 +60,16 @@ pub(crate) enum Deed {
 }
 
 /// What is done before there is a process.
-pub(crate) fn before(spec: &Spec<'_>, request: &Request<'_>) -> Vec<Deed> {
+pub(crate) fn before(plan: &Plan, spec: &Spec<'_>, request: &Request<'_>) -> Vec<Deed> {
     let mut deeds = Vec::from([Deed::Claim, Deed::Intend, Deed::KeepDocument]);
     if request.notify.is_some() {
         deeds.push(Deed::NotifySocket);
     }
     if !request.options.run || spec.process.is_none() {
         deeds.push(Deed::Fifo);
+    }
+    if plan.anchored() {
+        deeds.push(Deed::Anchor);
     }
     deeds.extend([Deed::Groups, Deed::Limits]);
     if spec.linux.intel_rdt.is_some() {

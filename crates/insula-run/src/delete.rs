@@ -65,6 +65,9 @@ fn take_back(home: Home, record: &Record, init: Option<&Handle>, log: &dyn Log) 
     if record.resctrl {
         crate::resctrl::remove(&home)?;
     }
+    if crate::create::chrooted(record) {
+        crate::anchor::remove(&home)?;
+    }
     let poststop = poststop(&home, record);
     home.remove()?;
     core::mem::forget(group);
@@ -113,6 +116,7 @@ fn clean(home: Home, log: &dyn Log) -> Result<()> {
         log.warn(&format!("container {}: state and intent are torn, so its cgroup is unknown and stays", home.id));
     }
     crate::resctrl::remove(&home)?;
+    crate::anchor::remove(&home)?;
     home.remove()
 }
 

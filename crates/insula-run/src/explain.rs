@@ -105,7 +105,7 @@ pub(crate) fn purpose(step: &Step<'_>) -> Cow<'static, str> {
         }
         Step::Session {} => "start a session".into(),
         Step::Propagate { .. } => "set mount propagation".into(),
-        Step::Root { .. } => "attach the root file system".into(),
+        Step::Root { .. } | Step::Anchor { .. } => "attach the root file system".into(),
         Step::Mount { fstype, target, .. } => format!("mount {} on {}", text(fstype), text(target)).into(),
         Step::Attach { target, .. } => format!("bind to {}", text(target)).into(),
         Step::Rebind { source, target, .. } => format!("bind {} to {}", text(source), text(target)).into(),

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod anchor;
 pub mod audit;
 pub mod checkpoint;
 mod confine;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The first part of making a container: what is made before there is a process, and taken back if that fails.
 
+use crate::anchor;
 use crate::create::{Request, enters_late};
 use crate::deeds::Deed;
 use crate::file;
@@ -41,6 +42,7 @@ pub(crate) struct Preparation<'a> {
     pub(crate) class: Option<Class>,
     pub(crate) notify: Option<Notify>,
     pub(crate) fifo: Option<OwnedFd>,
+    pub(crate) anchor: Option<OwnedFd>,
     pub(crate) filled: Option<Filled>,
 }
 
@@ -71,6 +73,11 @@ impl Preparation<'_> {
             }
             Deed::Fifo => {
                 self.fifo = Some(self.making.home()?.make_fifo()?);
+                Ok(())
+            }
+            Deed::Anchor => {
+                self.making.anchored = true;
+                self.anchor = Some(anchor::make(self.making.home()?)?);
                 Ok(())
             }
             Deed::Groups => {
@@ -127,7 +134,7 @@ impl Preparation<'_> {
         let again =
             weak::is(Weakness::OpenTwice).then(|| gather::joins(self.spec, &self.request.pinned, None)).transpose()?;
         let joins = again.map(|(joins, _)| joins).or_else(|| self.joins.take());
-        let sources = Sources { joins, tasks, cgroup, fifo: self.fifo.take(), init: None };
+        let sources = Sources { joins, tasks, cgroup, fifo: self.fifo.take(), init: None, anchor: self.anchor.take() };
         self.filled = Some(fill(&self.plan, sources)?);
         Ok(())
     }
@@ -161,6 +168,8 @@ pub(crate) struct Making {
     pub(crate) cgroup: Option<Created>,
     /// A class of service may have been made.
     pub(crate) class: bool,
+    /// Something may be mounted in the caller's mount namespace.
+    pub(crate) anchored: bool,
 }
 
 impl Making {
@@ -174,7 +183,7 @@ impl Making {
 
     pub(crate) fn done(mut self) -> Result<Home> {
         self.cgroup = None;
-        self.class = false;
+        (self.class, self.anchored) = (false, false);
         self.home.take().ok_or_else(gone)
     }
 }
@@ -190,6 +199,9 @@ impl Drop for Making {
         }
         if let Some(home) = self.home.as_ref().filter(|_| self.class) {
             gone &= crate::resctrl::remove(home).is_ok();
+        }
+        if let Some(home) = self.home.as_ref().filter(|_| self.anchored) {
+            gone &= anchor::remove(home).is_ok();
         }
         // What stays is in the intent, from which `delete --force` finds it.
         if let Some(home) = self.home.take().filter(|_| gone) {

@@ -27,6 +27,7 @@ pub(crate) struct Sources {
     pub(crate) cgroup: Option<OwnedFd>,
     pub(crate) fifo: Option<OwnedFd>,
     pub(crate) init: Option<OwnedFd>,
+    pub(crate) anchor: Option<OwnedFd>,
 }
 
 /// Descriptors by slot, all of which survive execve of init.
@@ -61,6 +62,7 @@ pub(crate) fn fill(plan: &Plan, mut sources: Sources) -> Result<Filled> {
             Slot::Early(mount) => Some(early(mount, *field)?),
             Slot::Directory(path) => Some(directory(path, *field)?),
             Slot::Users(ids) => Some(users.inherited(ids, *field)?),
+            Slot::Anchor => sources.anchor.take(),
             Slot::Fifo => sources.fifo.take(),
             Slot::Init => sources.init.take().map(inherit).transpose()?,
         };

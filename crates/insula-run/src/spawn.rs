@@ -12,6 +12,7 @@ use insula_error::{Error, Result};
 use insula_sys::process::{Cloned, StringList, clone3, execve, setns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -70,6 +71,8 @@ pub struct Place<'a> {
     pub pidfd: BorrowedFd<'a>,
     /// Which kinds.
     pub kinds: u64,
+    /// A process whose root directory becomes the program's, where no namespace brings it.
+    pub root_of: Option<i32>,
     /// Working directory in them; the root if empty.
     pub cwd: &'a str,
     /// The environment of programs that come without one.
@@ -168,7 +171,12 @@ impl Program<'_> {
             if let Some(place) = place {
                 // This is still the runtime's own program: what is in there must not look into it.
                 insula_sys::process::prctl(insula_sys::process::PrctlOp::SetDumpable, 0, 0)?;
+                let root = place.root_of.map(root_of).transpose()?;
                 setns(place.pidfd, place.kinds)?;
+                if let Some(root) = root {
+                    rustix::process::fchdir(&root)?;
+                    rustix::process::chroot(c".")?;
+                }
                 if !place.cwd.is_empty() {
                     rustix::process::chdir(place.cwd)?;
                 }
@@ -245,6 +253,12 @@ impl Program<'_> {
             talk.interrupted = signalled.and_then(ending_signal);
         }
     }
+}
+
+/// The root directory of process `pid`, which its pidfd keeps from being another's.
+fn root_of(pid: i32) -> core::result::Result<OwnedFd, Errno> {
+    let path = format!("/proc/{pid}/root");
+    rustix::fs::open(path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// As long as this lives, writing to a program that does not read is an error instead of the end of this command.

@@ -87,7 +87,9 @@ fn before(home: &Home, record: &Record, spec: &insula_spec::Spec<'_>, signals: B
     let subject = crate::hooks::Subject::of(record, home, Some(signals));
     let env = crate::create::process_env(spec);
     let confinement = crate::confine::Confinement::of(spec)?;
-    let place = Place { pidfd: init.pidfd.as_fd(), kinds, cwd: "", env: &env, confinement: Some(&confinement) };
+    let root_of = crate::create::chrooted(record).then_some(record.init.pid);
+    let place =
+        Place { pidfd: init.pidfd.as_fd(), kinds, root_of, cwd: "", env: &env, confinement: Some(&confinement) };
     subject.run(&spec.hooks.start_container, "startContainer", Status::Created, Some(place)).inspect_err(|_| {
         let _ = init.signal(9);
     })

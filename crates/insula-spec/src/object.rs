@@ -123,12 +123,12 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// - `always "name"`: its default when absent, always written;
 /// - `optional "name"`: its default when absent, written unless it is the default.
 ///
-/// Duplicates are refused, unknown properties are ignored.
+/// `or "other"` takes the property by another name, too. Duplicates are refused, unknown properties are ignored.
 macro_rules! object {
     (
         $(#[$outer:meta])*
         pub struct $name:ident $(<$lt:lifetime>)? {
-            $( $(#[$inner:meta])* $field:ident : $ty:ty = $how:ident $json:literal, )*
+            $( $(#[$inner:meta])* $field:ident : $ty:ty = $how:ident $json:literal $(or $also:literal)?, )*
         }
     ) => {
         $(#[$outer])*
@@ -157,7 +157,7 @@ macro_rules! object {
                         $( let mut $field: Option<$ty> = None; )*
                         while let Some(key) = map.next_key::<$crate::Str<'de>>()? {
                             match &*key {
-                                $( $json => object!(@read $how)(&mut map, &mut $field, $json)?, )*
+                                $( $json $(| $also)? => object!(@read $how)(&mut map, &mut $field, $json)?, )*
                                 _ => $crate::object::skip(&mut map)?,
                             }
                         }

@@ -150,7 +150,7 @@ object! {
     /// `linux.resources.hugepageLimits[]`.
     pub struct HugepageLimit<'a> {
         /// Size such as `64KB`, `2MB`, `1GB`.
-        page_size: Str<'a> = required "pageSize",
+        page_size: Str<'a> = required "pageSize" or "pagesize",
         /// Limit in bytes.
         limit: u64 = required "limit",
     }

@@ -114,7 +114,8 @@ steps! {
     20 Pivot {}
     /// Leaves the old root by moving the new one over it (no pivot_root: ramfs hosts).
     21 MoveRoot {}
-    /// chroot(2) into the directory behind `fd`, for a document without a mount namespace of its own.
+    /// chroot(2) into the directory behind `fd`, or into the root that was attached where there is none, for a document
+    /// without a mount namespace of its own.
     22 Chroot { fd: Fd }
     /// Writes `value` to /proc/sys/`name` on a procfs of our own.
     23 Sysctl { name: &'a CStr, value: &'a [u8] }
@@ -206,6 +207,9 @@ steps! {
     60 NullStreams { fds: u32 }
     /// Gives every capability up that is not in `keep`; the bounding set stays.
     58 Lower { keep: u64 }
+    /// Attaches the detached tree `fd` as the root to the directory `at` of a mount namespace that others are in, too, and
+    /// keeps its mounts from passing anything on.
+    62 Anchor { fd: Fd, at: Fd }
     /// Gives the directory at `target` the SELinux context `label` (its extended attribute).
     61 FileLabel { target: &'a CStr, label: &'a [u8] }
 }

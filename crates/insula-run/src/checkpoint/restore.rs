@@ -64,7 +64,7 @@ pub fn restore(
 
     // From here on something exists that a signal must not leave behind.
     let signals = foreground::take_signals()?;
-    let mut making = Making { home: Some(root.claim(request.id)?), cgroup: None, class: false };
+    let mut making = Making { home: Some(root.claim(request.id)?), cgroup: None, class: false, anchored: false };
     let home = making.home()?;
     home.intend(&group.record())?;
     file::write_new(home.fd(), CONFIG, config, 0o600)

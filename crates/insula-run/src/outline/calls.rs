@@ -96,6 +96,7 @@ pub(super) fn of(step: &Step<'_>) -> (Vec<String>, bool) {
         Step::Mask { .. } => list(&["fsopen", "fsmount", "open_tree", "move_mount"]),
         Step::ReadOnly { alone: 1, .. } => list(&["open_tree_attr", "move_mount"]),
         Step::ReadOnly { .. } => list(&["open_tree", "mount_setattr", "move_mount"]),
+        Step::Anchor { .. } => list(&["move_mount(mounts/rootfs)", "mount_setattr"]),
         Step::Pivot {} => list(&["pivot_root", "umount2"]),
         Step::MoveRoot {} => list(&["mount_setattr", "chroot"]),
         Step::Sysctl { name, .. } => Vec::from([format!("write(/proc/sys/{})", quoted(name))]),

@@ -114,7 +114,7 @@ pub fn outline(
     // The namespaces are open already, as they are when `create` begins with its list.
     writer.joins();
     let later = deeds::from_launch(&draft.plan, &draft.facts, spec, request);
-    for deed in deeds::before(spec, request).into_iter().chain(later) {
+    for deed in deeds::before(&draft.plan, spec, request).into_iter().chain(later) {
         writer.deed(deed)?;
     }
     Ok(outline)
@@ -220,6 +220,10 @@ impl Writer<'_> {
             }
             Deed::Fifo => {
                 self.runtime("prepare", "make the fifo that start will write to", &["mknodat(exec.fifo)"], None);
+            }
+            Deed::Anchor => {
+                let purpose = "make the directory that the root is mounted on, in the caller's mount namespace";
+                self.runtime("prepare", purpose, &["mkdirat(mounts)", "mkdirat(mounts/rootfs)"], Some("/root/path"));
             }
             Deed::NotifySocket => {
                 let purpose = "make the directory of the socket at which the program says that it is ready";
