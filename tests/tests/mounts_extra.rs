@@ -127,8 +127,9 @@ fn a_tmpfs_has_the_mode_of_what_it_covers() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o710);
     fs::set_permissions(bundle.rootfs().join("covered"), mode).expect("chmod");
     bundle.tmpfs("/covered", &[]).tmpfs("/covered/given", &["mode=1500"]).tmpfs("/covered/new", &[]);
-    bundle.shell("stat -c %a /covered /covered/given /covered/new");
-    assert_eq!(lab.output_of(&bundle).split_whitespace().collect::<Vec<_>>(), ["710", "1500", "1777"]);
+    bundle.writable().tmpfs("/not/even/above", &[]);
+    bundle.shell("stat -c %a /covered /covered/given /covered/new /not/even/above");
+    assert_eq!(lab.output_of(&bundle).split_whitespace().collect::<Vec<_>>(), ["710", "1500", "1777", "1777"]);
 }
 
 #[test]

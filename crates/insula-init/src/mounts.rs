@@ -53,8 +53,10 @@ fn new_mount_with_mode(fstype: &CStr, options: Strings<'_>, attributes: u64, mod
             Some(at) => fsconfig_set_string(context, &bytes[..at], &bytes[at + 1..]),
             None => fsconfig_set_flag(context, option),
         };
-        if set == Err(Errno::INVAL) && bytes.starts_with(b"gid=") && fstype == c"devpts" {
-            // Not mapped in a joined user namespace, as the plan leaves it out of one whose map it knows.
+        // A group that is not mapped in a joined user namespace: the plan leaves it out of one whose map it knows. Of file
+        // systems that do not know iversion, some count versions always, the others never.
+        let lenient = (bytes.starts_with(b"gid=") && fstype == c"devpts") || bytes == IVERSION;
+        if set == Err(Errno::INVAL) && lenient {
             continue;
         }
         set.map_err(|errno| explained(Call::Fsconfig, errno, context, bytes))?;
@@ -437,6 +439,9 @@ fn mode_of(point: BorrowedFd<'_>) -> Option<u32> {
     Some(stat.st_mode & 0o7777)
 }
 
+/// A flag of mount(2), MS_I_VERSION, and an option of some file systems.
+const IVERSION: &[u8] = b"iversion";
+
 /// MOUNT_ATTR_* beside MS_* of mount(2).
 const FLAGS: &[(u64, MountFlags)] = &[
     (attr::NOSUID, MountFlags::NOSUID),
@@ -462,10 +467,15 @@ fn mount_here(new: &NewMount<'_>, mode: Option<u32>, point: BorrowedFd<'_>) -> b
         data.extend_from_slice(&octal(mode));
     }
     let mut source = c"none";
+    let mut flags = MountFlags::empty();
     for option in new.options.iter() {
         let bytes = option.to_bytes();
         if bytes.contains(&b',') {
             return false;
+        }
+        if bytes == IVERSION {
+            flags |= MountFlags::from_bits_retain(1 << 23);
+            continue;
         }
         match bytes.strip_prefix(b"source=") {
             Some(_) => source = CStr::from_bytes_with_nul(&option.to_bytes_with_nul()[7..]).unwrap_or(source),
@@ -478,8 +488,7 @@ fn mount_here(new: &NewMount<'_>, mode: Option<u32>, point: BorrowedFd<'_>) -> b
         }
     }
     data.push(0);
-    let flags =
-        FLAGS.iter().filter(|flag| new.attributes & flag.0 != 0).fold(MountFlags::empty(), |all, flag| all | flag.1);
+    let flags = FLAGS.iter().filter(|flag| new.attributes & flag.0 != 0).fold(flags, |all, flag| all | flag.1);
     rustix::process::fchdir(point).is_ok()
         && rustix::mount::mount(source, c".", new.fstype, flags, crate::paths::as_c_str(&data)).is_ok()
 }

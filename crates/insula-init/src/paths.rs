@@ -109,10 +109,8 @@ impl Init {
             Err(Errno::NOENT) => {}
             done => return done.map(|dir| (temporary(dir), false)).of(Call::Openat2).on(path.to_bytes()),
         }
-        if usual
-            && !known
-            && let Ok(dir) = self.look(as_c_str(&c_string(above)))
-        {
+        if usual && !known {
+            let dir = self.ensure_dir(as_c_str(&c_string(above)))?;
             self.last_parent = Some((Vec::from(above), dir));
             if let Some(dir) = self.make_last(name) {
                 return Ok((dir, true));

@@ -34,7 +34,7 @@ fn line(kind: &str, id: &str, data: Option<&Stats>) -> String {
 /// `State` if the container has stopped.
 pub fn once(home: &Home, record: &Record) -> Result<String> {
     let group = running(home, record)?;
-    Ok(line("stats", &record.id, Some(&group.stats()?)))
+    Ok(line("stats", &record.id, Some(&figures(home, record, &group)?)))
 }
 
 /// Gives `print` a line at every `interval` and at every lack of memory, until the container is gone or `print` fails.
@@ -60,11 +60,20 @@ pub fn follow(
                 if !group.exists() || (record.init().is_none() && group.is_empty().unwrap_or(true)) {
                     return Ok(());
                 }
-                print(&line("stats", &record.id, Some(&group.stats()?)))?;
+                print(&line("stats", &record.id, Some(&figures(home, record, &group)?)))?;
                 next += interval.as_millis().max(1) as i64;
             }
         }
     }
+}
+
+/// What the kernel has counted so far.
+fn figures(home: &Home, record: &Record, group: &Group) -> Result<Stats> {
+    let mut stats = group.stats()?;
+    if record.resctrl {
+        stats.intel_rdt = crate::resctrl::stats(home)?;
+    }
+    Ok(stats)
 }
 
 fn running(home: &Home, record: &Record) -> Result<Group> {

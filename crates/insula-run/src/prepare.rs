@@ -187,10 +187,13 @@ fn changed(fd: OwnedFd, source: &TreeSource, (done, attributes): (usize, bool), 
         return Ok(fd);
     }
     if source.set | source.clear != 0 {
-        let clear = if source.locked { unlocked(source, &fd, field)? } else { source.clear };
+        let clear = if source.locked { unlocked(source, source.explicit, &fd, field)? } else { source.clear };
         set(&fd, false, MountAttr { set: source.set, clear, ..MountAttr::default() }, path, field)?;
     }
     if source.set_all | source.clear_all != 0 {
+        if source.locked {
+            unlocked(source, source.clear_all & LOCKABLE, &fd, field)?;
+        }
         set(
             &fd,
             true,
@@ -207,7 +210,7 @@ const LOCKABLE: u64 = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
 
 /// What may be cleared for a container with a user namespace. The caller's rights would reach further than the
 /// container's own, so what locks the source stays, and asking for it to go is an error.
-fn unlocked(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<u64> {
+fn unlocked(source: &TreeSource, explicit: u64, fd: &OwnedFd, field: Field) -> Result<u64> {
     let path = source.path.as_str();
     let flags = rustix::fs::fstatvfs(fd).map_err(|e| failed(e, "look at the source", path, field))?.f_flag;
     let has = |flag: StatVfsMountFlags, bit: u64| if flags.contains(flag) { bit } else { 0 };
@@ -220,12 +223,14 @@ fn unlocked(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<u64> {
     let time = if time & attr::NOATIME == 0 && !relative { time | attr::STRICTATIME } else { time };
     let wanted = source.set & (attr::ATIME | attr::NODIRATIME);
     let other_time = source.clear & attr::ATIME != 0 && wanted != time;
-    if source.explicit & is & LOCKABLE != 0 || other_time {
+    if explicit & is & LOCKABLE != 0 || other_time {
         return Err(failed(Errno::PERM, "change the mount's attributes", path, field)
             .reason("the source's are locked for a container with a user namespace")
             .advice("leave the attribute out, or mount the source without it"));
     }
-    Ok(source.clear & !(is & LOCKABLE))
+    // mount(2) passes over diratime alone.
+    let stays = if source.clear & attr::ATIME == 0 { time & attr::NODIRATIME } else { 0 };
+    Ok(source.clear & !(is & LOCKABLE) & !stays)
 }
 
 fn set(fd: &OwnedFd, recursive: bool, attr: MountAttr, path: &str, field: Field) -> Result<()> {

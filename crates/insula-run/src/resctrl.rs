@@ -2,6 +2,10 @@
 //! `linux.intelRdt`: the container's class of service, a directory of resctrl. Source: the kernel's
 //! Documentation/filesystems/resctrl.rst; runtime-spec, config-linux.md, "IntelRdt".
 
+mod stats;
+
+pub(crate) use stats::stats;
+
 use crate::file;
 use crate::store::Home;
 use alloc::format;

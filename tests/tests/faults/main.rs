@@ -87,6 +87,25 @@ fn create_in_the_hosts_pid_namespace() {
     });
 }
 
+/// Without a mount namespace every mount is the caller's, and has to go with the container.
+#[test]
+fn in_the_hosts_mount_namespace() {
+    let edit = |bundle: &mut Bundle| {
+        bundle.inherit("mount");
+    };
+    faults(&Case {
+        name: "create with the host's mounts",
+        few: 24,
+        edit: &edit,
+        words: CREATE,
+        dies_with_creator: true,
+        failed: &nothing_left,
+        ..Case::default()
+    });
+    let words = &["delete", "--force", "ID"];
+    faults(&Case { name: "delete with the host's mounts", edit: &edit, prepare: &running, words, ..Case::default() });
+}
+
 #[test]
 fn create_with_hooks() {
     let edit = |bundle: &mut Bundle| {

@@ -3,12 +3,15 @@
 //!
 //! Times are in nanoseconds, sizes in bytes. What a kernel does not count is zero or left out, as with runc.
 
+mod intel_rdt;
 mod legacy;
 mod source;
 mod unified;
 
 #[cfg(test)]
 mod tests;
+
+pub use intel_rdt::{Bandwidth, IntelRdt, L3CacheInfo, MemBwInfo, Occupancy};
 
 use crate::group::Group;
 use alloc::string::String;
@@ -32,15 +35,11 @@ pub struct Stats {
     /// Huge pages by page size.
     #[serde(serialize_with = "as_map")]
     pub hugetlb: Vec<(String, Hugetlb)>,
-    /// Not counted here; the shape has it.
-    pub intel_rdt: Nothing,
+    /// The class of service; resctrl counts it, not a control group.
+    pub intel_rdt: IntelRdt,
     /// Not counted here; the shape has it.
     pub network_interfaces: Option<()>,
 }
-
-/// An empty object.
-#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Nothing {}
 
 /// CPU time.
 #[derive(Debug, Default, PartialEq, serde::Serialize)]

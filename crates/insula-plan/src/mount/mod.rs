@@ -347,6 +347,9 @@ fn remount(planner: &mut Planner<'_>, field: Field, target: &str, parsed: &Parse
         ));
     }
     let (set, clear) = (parsed.set | parsed.set_all, parsed.clear | parsed.clear_all);
+    if clear & attr::RDONLY != 0 {
+        planner.read_only_later.retain(|(_, later)| later != target);
+    }
     let propagation = parsed.propagation.last().map_or(0, |last| last.0);
     let recursive = u32::from(parsed.set_all | parsed.clear_all != 0);
     planner.step(

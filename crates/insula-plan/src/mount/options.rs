@@ -46,6 +46,7 @@ static TABLE: &[(&str, Effect)] = &[
     ("async", Nothing),
     ("atime", ClearAtime),
     ("bind", Bind(false)),
+    ("copyup", CopyUp),
     ("defaults", Nothing),
     ("dev", Clear(attr::NODEV)),
     ("diratime", Clear(attr::NODIRATIME)),
@@ -79,7 +80,8 @@ static TABLE: &[(&str, Effect)] = &[
     ("runbindable", Propagate(propagation::UNBINDABLE, true)),
     ("rw", Clear(attr::RDONLY)),
     ("shared", Propagate(propagation::SHARED, false)),
-    ("silent", Superblock("silent")),
+    // Of what the kernel would write to its log.
+    ("silent", Nothing),
     ("slave", Propagate(propagation::SLAVE, false)),
     ("strictatime", Atime(attr::STRICTATIME)),
     ("suid", Clear(attr::NOSUID)),
@@ -186,7 +188,7 @@ impl Parsed<'_> {
         } else {
             0
         };
-        (ATTRIBUTES & !self.set) | times
+        (ATTRIBUTES & !self.set) | times | (self.clear & attr::NODIRATIME)
     }
 }
 

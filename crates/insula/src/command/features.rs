@@ -58,7 +58,8 @@ fn document() -> Value {
             // COMPAT(runc): engines look for this name.
             "org.opencontainers.runc.checkpoint.enabled": "true",
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        // What a document can do by them to more than its container: the unit's properties, CRIU's configuration.
+        "potentiallyUnsafeConfigAnnotations": ["bundle", "org.systemd.property.", "org.criu.config"],
     })
 }
 
