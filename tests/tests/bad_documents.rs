@@ -107,8 +107,8 @@ refused! {
             drop(donor);
             done(bundle.join("pid", pin))
         };
-    mounts_without_a_mount_namespace: "/mounts", ["mount"],
-        |_, bundle| done(bundle.inherit("mount"));
+    mounts_without_a_mount_namespace_but_with_a_user_namespace: "/mounts", ["mount"],
+        |_, bundle| done(bundle.user_namespace().inherit("mount"));
 }
 
 // A plain open of a FIFO waits for ever; peers do.

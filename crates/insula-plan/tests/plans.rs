@@ -210,7 +210,11 @@ fn refusals_name_the_field() {
         ("/linux/sysctl/kernel.core_pattern", "whole host", |s| {
             s.linux.sysctl.insert(Str::from("kernel.core_pattern"), Str::from("x"));
         }),
-        ("/mounts", "mount namespace", |s| s.linux.namespaces.retain(|n| n.kind != "mount")),
+        ("/mounts", "may mount nothing", |s| {
+            mapped(s);
+            s.linux.namespaces.retain(|n| n.kind != "mount");
+            s.linux.namespaces.push(Namespace { kind: Str::from("user"), path: None });
+        }),
         ("/process/rlimits/0/type", "RLIMIT_NONSENSE", |s| {
             s.process.as_mut().unwrap().rlimits[0].kind = Str::from("RLIMIT_NONSENSE");
         }),
@@ -305,4 +309,18 @@ fn maps_beside_a_joined_user_namespace_must_be_its_own() {
     assert_eq!(pointer, "/linux/gidMappings");
     assert!(words.contains("user:[7] at /linux/namespaces/"), "{words}");
     assert!(words.contains("has its own, 0:5:1,1:100000:9, and the document says 0:100000:65536"), "{words}");
+}
+
+#[test]
+fn in_the_callers_mount_namespace_all_lies_below_one_mount() {
+    let mut spec = default_spec(true);
+    spec.linux.namespaces.retain(|n| n.kind != "mount");
+    let plan = plan(&spec, &facts());
+    assert!(plan.anchored());
+    let names = names(&plan);
+    for name in ["Propagate", "Root", "Pivot", "MoveRoot"] {
+        assert!(!names.contains(&name), "{name} would change the host's mounts");
+    }
+    let place = |name: &str| names.iter().position(|is| *is == name);
+    assert!(place("Anchor") < place("Mount") && place("Mount") < place("Chroot"), "{names:?}");
 }

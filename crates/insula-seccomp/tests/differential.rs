@@ -14,6 +14,7 @@
 #![cfg(all(feature = "differential", target_arch = "x86_64"))]
 
 mod docker_like;
+mod engine_profile;
 mod interpreter;
 mod libseccomp;
 mod meaning;
@@ -142,6 +143,62 @@ fn a_profile_like_dockers() {
     let mut counts = Counts::default();
     compare(&profile, &reference, &mut Random::new(1), &mut counts).expect("the same answers");
     assert!(counts.compared > 5_000 && counts.passed_over == 0, "{counts:?}");
+}
+
+/// Compares a profile in the form that engines keep, for an ordinary container and for one with many capabilities.
+fn compare_engine_profile(text: &str) {
+    for capabilities in [engine_profile::ORDINARY, engine_profile::PRIVILEGED] {
+        let section = engine_profile::section(text, capabilities);
+        let mut profile: Seccomp<'_> = serde_json::from_str(&section).expect("a section of a document");
+        for rule in &mut profile.syscalls {
+            rule.names.retain(|name| libseccomp::agrees(name) || insula_seccomp_knows_not(name));
+        }
+        let reference = Reference::new(&profile).expect("libseccomp takes it");
+        let mut counts = Counts::default();
+        compare(&profile, &reference, &mut Random::new(1), &mut counts).expect("the same answers");
+        println!("{counts:?}");
+        assert!(counts.compared > 5_000 && counts.passed_over == 0, "{counts:?}");
+    }
+}
+
+/// A name of another architecture's calls, which both pass over.
+fn insula_seccomp_knows_not(name: &str) -> bool {
+    !insula_seccomp::features::system_calls().any(|known| known == name)
+}
+
+/// Podman's own default profile, from the Debian package that it needs (packages.apt).
+#[test]
+fn podmans_default_profile() {
+    let path = "/usr/share/containers/seccomp.json";
+    compare_engine_profile(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")));
+}
+
+/// Docker's default profile as its source has it, or any other in that form:
+/// `INSULA_PROFILE=default.json cargo test -p insula-seccomp --features differential given -- --ignored`
+#[test]
+#[ignore = "the file is not part of insula"]
+fn a_given_profile() {
+    let path = std::env::var("INSULA_PROFILE").expect("INSULA_PROFILE names a file");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    compare_engine_profile(&text);
+    // And what stands for Docker's in the tests answers as it does.
+    let section = engine_profile::section(&text, engine_profile::ORDINARY);
+    let docker: Seccomp<'_> = serde_json::from_str(&section).expect("a section of a document");
+    let programs = [&docker, &docker_like::profile()].map(|profile| {
+        insula_seccomp::compile(profile).expect("it compiles").expect("it has a default action").instructions
+    });
+    let values = random::boundaries(&docker);
+    for (arch, nr) in numbers() {
+        for value in &values {
+            for index in 0..6 {
+                let mut args = [0; 6];
+                args[index] = *value;
+                let call = Call { arch, nr, args };
+                let [theirs, ours] = [0, 1].map(|which| run(&programs[which], &call).0);
+                assert_eq!(theirs, ours, "{call:x?}");
+            }
+        }
+    }
 }
 
 fn compare_random_profiles(conflicts: bool) {

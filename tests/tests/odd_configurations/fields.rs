@@ -68,14 +68,14 @@ pub(crate) const ROWS: &[Row] = &[
         Runs,
     ),
     ("25 host name by parameter", |_, _, b| sysctl(b, "kernel.hostname", "x"), Refused(&["/hostname"])),
-    ("27 28 no mount namespace", |_, _, b| done(b.inherit("mount")), Refused(&["/mounts", "stays behind"])),
+    ("27 28 no mount namespace", |_, _, b| done(b.inherit("mount")), Runs),
     (
         "27 no mount namespace, masked paths alone",
         |_, _, b| {
             without_mounts(b);
             b.inherit("mount").set("/linux/maskedPaths", json!(["/proc/kcore"]));
         },
-        Refused(&["/linux/maskedPaths"]),
+        Runs,
     ),
     ("28 no mount namespace and no mounts", |_, _, b| without_mounts(b.inherit("mount")), Runs),
     (
@@ -84,7 +84,7 @@ pub(crate) const ROWS: &[Row] = &[
             no_hostname(b);
             b.set("/linux/namespaces", json!([]));
         },
-        Refused(&["/mounts"]),
+        Runs,
     ),
     (
         "70 user namespace without a mount namespace",

@@ -467,3 +467,20 @@ fn every_known_property_is_in_the_full_document() {
     known(<Spec<'_> as crate::object::Shaped>::SHAPE, &full(), "");
     assert_eq!(full().as_object().map(Map::len), Some(14));
 }
+
+#[test]
+fn a_page_size_by_the_name_that_documents_of_go_programs_have() {
+    let text = |name: &str| {
+        format!(
+            r#"{{"ociVersion": "1.0.0", "linux": {{"resources": {{"hugepageLimits": [{{"{name}": "2MB", "limit": 1}}]}}}}}}"#
+        )
+    };
+    for name in ["pageSize", "pagesize"] {
+        let text = text(name);
+        let spec = load(text.as_bytes()).unwrap();
+        assert_eq!(spec.linux.resources.unwrap().hugepage_limits[0].page_size, "2MB", "{name}");
+    }
+    let error = load(text("pageSize\": \"2MB\", \"pagesize").as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("duplicate property"), "{error}");
+    assert!(load(text("PAGESIZE").as_bytes()).is_err());
+}
