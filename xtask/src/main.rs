@@ -38,7 +38,7 @@ const TASKS: &[Task] = &[
     ("cross", "", "build for aarch64, run what an emulator can", cross::run),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
     ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
-    ("fuzz", "[TARGET...] [--seconds N]", "feed random input to what parses (nightly Rust, cargo-fuzz)", fuzz::run),
+    ("fuzz", "[TARGET...] [--seconds N] [--at-once N]", "feed random input to what parses", fuzz::run),
     ("soak", "[--faults] [--races] [--kills] [--load]", "all faults, races, kills and load; takes hours", soak::run),
     ("completions", "", "write shell completions to target/dist", docs::completions),
     ("man", "", "write man pages to target/dist", docs::man_pages),

@@ -21,6 +21,16 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     command
 }
 
+/// The compiler's name for this machine.
+pub(crate) fn host() -> Result<String, String> {
+    let version = output(program("rustc").arg("-vV"))?;
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or("rustc -vV names no host".into())
+}
+
 /// A program that runs in the repository's root.
 pub(crate) fn program(name: &str) -> Command {
     let mut command = Command::new(name);

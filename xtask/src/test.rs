@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use crate::Outcome;
 use crate::setup;
-use crate::shell::{cargo, is_root, output, root, run as execute, succeeds, target};
+use crate::shell::{cargo, host, is_root, root, run as execute, succeeds, target};
 
 /// The programs without a test harness: they have no standard library.
 pub(crate) const PROGRAMS: [&str; 3] = ["insula", "insula-init", "insula-start"];
@@ -91,8 +91,7 @@ fn privileged(test: &mut Command, insula: &Path, skips: &Path) -> Result<(), Str
     if is_root()? {
         return Ok(());
     }
-    let version = output(std::process::Command::new("rustc").arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc -vV names no host")?;
+    let host = host()?;
     let path = std::env::var("PATH").unwrap_or_default();
     let words = [
         "sudo".into(),

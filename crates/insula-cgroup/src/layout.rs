@@ -132,7 +132,7 @@ pub struct Hierarchy {
 }
 
 /// The hierarchies that a container's cgroups are made in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Layout {
     pub(crate) hierarchies: Vec<Hierarchy>,
 }

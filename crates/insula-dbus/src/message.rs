@@ -42,8 +42,8 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The whole message.
-    pub(crate) fn encode(&self, serial: u32, body: &[Value]) -> Vec<u8> {
+    /// The whole message; `body` is what the method takes.
+    pub fn encode(&self, serial: u32, body: &[Value]) -> Vec<u8> {
         let mut signature = String::new();
         let mut content = Vec::new();
         for value in body {
@@ -104,8 +104,8 @@ pub(crate) fn length(head: &[u8; HEAD]) -> Option<usize> {
 }
 
 impl Message {
-    /// Reads a whole message.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads a whole message, of either byte order; `None` for anything else.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let big_endian = *bytes.first()? == b'B';
         let mut reader = Reader::new(bytes, big_endian);
         reader.u32()?;

@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Parsed<Value> {
     let mut parser = Parser { text, at: 0 };
     let value = parser.value(None, DEEPEST)?;
     parser.space();
-    if parser.at < text.len() { Err(parser.unexpected("the end")) } else { Ok(value) }
+    if parser.at < text.len() { Err(parser.unexpected("the end")) } else { typed(value) }
 }
 
 struct Parser<'t> {
@@ -101,7 +101,9 @@ impl<'t> Parser<'t> {
         let depth = depth.checked_sub(1).ok_or("it is nested too deeply")?;
         match self.peek() {
             Some('\'' | '"') => text_as(self.quoted()?, wanted),
-            Some('b') if self.rest().starts_with("b'") || self.rest().starts_with("b\"") => self.byte_string(),
+            Some('b') if self.rest().starts_with("b'") || self.rest().starts_with("b\"") => {
+                fits(self.byte_string()?, wanted)
+            }
             Some('@') => {
                 self.at += 1;
                 self.space();
@@ -113,9 +115,12 @@ impl<'t> Parser<'t> {
             }
             Some('<') => {
                 self.at += 1;
-                let inner = self.value(None, depth)?;
+                let inner = typed(self.value(None, depth)?)?;
                 self.expect('>')?;
-                Ok(Value::Variant(Box::new(inner)))
+                match wanted {
+                    Some(kind) if kind != "v" => Err(format!("a variant is no {kind:?}")),
+                    _ => Ok(inner.variant()),
+                }
             }
             Some('[') => self.array(wanted, depth),
             Some('(') => self.tuple(wanted, depth),
@@ -270,6 +275,15 @@ impl<'t> Parser<'t> {
     }
 }
 
+/// A type is written before each value that can be any, with its length in one byte.
+fn typed(value: Value) -> Parsed<Value> {
+    if signature::is_valid(&value.signature()) {
+        Ok(value)
+    } else {
+        Err(String::from("its type is too long or too deep"))
+    }
+}
+
 fn fits(value: Value, wanted: Wanted<'_>) -> Parsed<Value> {
     let is = value.signature();
     match wanted {
@@ -284,11 +298,19 @@ fn text_as(text: String, wanted: Wanted<'_>) -> Parsed<Value> {
         return Err(String::from("a text cannot have a NUL in it"));
     }
     match wanted {
-        Some("o") => Ok(Value::Path(text)),
+        Some("o") if is_path(&text) => Ok(Value::Path(text)),
+        Some("o") => Err(format!("{text:?} is no path of an object")),
         Some("g") if signature::is_valid(&text) => Ok(Value::Signature(text)),
         Some("g") => Err(format!("{text:?} is no signature")),
         wanted => fits(Value::Text(text), wanted),
     }
+}
+
+/// `/`, or names of letters, digits and `_`, each after a `/`.
+fn is_path(text: &str) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    text == "/" || text.strip_prefix('/').is_some_and(|names| names.split('/').all(is_name))
 }
 
 fn number(word: &str, wanted: Wanted<'_>) -> Parsed<Value> {

@@ -78,6 +78,12 @@ fn what_is_no_value_is_refused() {
         ("{<1>: 2}", "type of keys"),
         ("'\0'", "NUL"),
         (&"[".repeat(40), "too deeply"),
+        ("[1, <2>]", "no \"i\""),
+        ("[1, b'x']", "not \"i\""),
+        ("objectpath 'a'", "no path"),
+        ("objectpath '/a//b'", "no path"),
+        (&format!("({})", "1,".repeat(300)), "too long"),
+        (&format!("[<({})>]", "1,".repeat(300)), "too long"),
     ] {
         let error = parse(text).expect_err(text);
         assert!(error.contains(part), "{text}: {error}");

@@ -3,10 +3,13 @@
 //!
 //! `cargo xtask fuzz` drives them with libFuzzer (fuzz/), `tests/replay.rs` with the committed corpus and a few seconds
 //! of mutations on stable Rust. Start reading at [`TARGETS`].
-#![forbid(unsafe_code)]
+// Only a C library needs any.
+#![cfg_attr(not(feature = "libseccomp"), forbid(unsafe_code))]
 // A target fails by panicking.
 #![allow(clippy::missing_panics_doc)]
 
+mod annotations;
+mod answers;
 mod command_line;
 mod config;
 mod entropy;
@@ -24,6 +27,13 @@ mod interpreter;
 #[allow(dead_code)] // the comparison with libseccomp asks more
 mod meaning;
 
+#[cfg(all(target_arch = "x86_64", feature = "libseccomp"))]
+mod libseccomp;
+#[cfg(all(target_arch = "x86_64", feature = "libseccomp"))]
+#[path = "../../../crates/insula-seccomp/tests/libseccomp/mod.rs"]
+#[allow(dead_code)] // the comparison of tables asks more
+mod reference;
+
 /// A target's name, and the target.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -33,8 +43,12 @@ pub const TARGETS: &[Target] = &[
     ("record", record::fuzz),
     ("steps", steps::fuzz),
     ("command_line", command_line::fuzz),
+    ("annotations", annotations::fuzz),
+    ("answers", answers::fuzz),
     #[cfg(target_arch = "x86_64")]
     ("seccomp", seccomp::fuzz),
+    #[cfg(all(target_arch = "x86_64", feature = "libseccomp"))]
+    ("libseccomp", libseccomp::fuzz),
 ];
 
 /// The target with this name.

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 /// Programs that the kernel takes, with the answers that the profile demands.
 pub(crate) fn fuzz(bytes: &[u8]) {
     let mut entropy = Entropy::new(bytes);
-    let profile = entropy.profile();
+    let profile = entropy.profile(names());
     let program = match compile(&profile) {
         Ok(Some(program)) => program.instructions,
         Ok(None) => return,
@@ -33,7 +33,8 @@ fn names() -> &'static [&'static str] {
 }
 
 impl Entropy<'_> {
-    fn profile(&mut self) -> Seccomp<'static> {
+    /// A profile with calls of these names.
+    pub(crate) fn profile(&mut self, names: &[&'static str]) -> Seccomp<'static> {
         let actions: Vec<&'static str> = features::actions().collect();
         let architectures = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"];
         let wanted = self.byte();
@@ -42,15 +43,15 @@ impl Entropy<'_> {
             default_action: self.pick(&actions).into(),
             default_errno_ret: self.errno(),
             architectures: listed.map(|(_, word)| Str::borrowed(word)).collect(),
-            syscalls: (0..self.below(16)).map(|_| self.rule(&actions)).collect(),
+            syscalls: (0..self.below(16)).map(|_| self.rule(&actions, names)).collect(),
             ..Seccomp::default()
         }
     }
 
-    fn rule(&mut self, actions: &[&'static str]) -> Syscall<'static> {
+    fn rule(&mut self, actions: &[&'static str], names: &[&'static str]) -> Syscall<'static> {
         let count = 1 + self.pick(&[0, 1, 2, 8]);
         Syscall {
-            names: (0..count).map(|_| Str::borrowed(names()[self.below(names().len())])).collect(),
+            names: (0..count).map(|_| Str::borrowed(names[self.below(names.len())])).collect(),
             action: self.pick(actions).into(),
             errno_ret: self.errno(),
             args: (0..self.pick(&[0, 0, 1, 2, 3])).map(|_| self.condition()).collect(),
@@ -84,7 +85,7 @@ impl Entropy<'_> {
 }
 
 /// Calls that the profile names, with arguments around its values, and some that it does not name.
-fn calls(profile: &Seccomp<'_>, entropy: &mut Entropy<'_>) -> Vec<Call> {
+pub(crate) fn calls(profile: &Seccomp<'_>, entropy: &mut Entropy<'_>) -> Vec<Call> {
     let mut values = vec![0, 1, u64::MAX];
     for condition in profile.syscalls.iter().flat_map(|rule| &rule.args) {
         let value = condition.value;

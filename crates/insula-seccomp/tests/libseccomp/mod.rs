@@ -3,9 +3,9 @@
 #![allow(unsafe_code)]
 
 use crate::interpreter::{Call, I386, X32_BIT, X86_64, run};
-use crate::meaning::{self, ABIS, Abi, action};
+use crate::meaning::{self, ABIS, Abi, Meaning, action};
 use insula_seccomp::Instruction;
-use insula_spec::{Seccomp, SyscallArg};
+use insula_spec::{Seccomp, Syscall, SyscallArg};
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::io::Read;
@@ -41,6 +41,9 @@ const UNKNOWN: c_int = -1;
 /// `SECCOMP_RET_ERRNO` with `ENOSYS`.
 const ENOSYS: u32 = 0x0005_0026;
 
+const BOUNDS: [&str; 4] = ["SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT"];
+const MASKED_EQ: &str = "SCMP_CMP_MASKED_EQ";
+
 /// libseccomp's number for a call: negative if it knows the name and the ABI has no such call of its own.
 pub(crate) fn number(abi: Abi, name: &str) -> Option<c_int> {
     let name = CString::new(name).expect("no NUL");
@@ -57,6 +60,25 @@ pub(crate) fn agrees(name: &str) -> bool {
         Some(theirs) => meaning::number(abi, name) == u32::try_from(theirs).ok(),
         None => false,
     })
+}
+
+/// Whether libseccomp mixes up the rules of a call: of two that bound one 64-bit argument, where one has further
+/// conditions, it tests the upper half but once for both, and then goes on with the conditions of either.
+pub(crate) fn mixed_up(meaning: &Meaning<'_>, arch: u32, nr: u32) -> bool {
+    let rules = if arch == X86_64 { meaning.rules(Abi::X86_64, nr) } else { &[] };
+    let bounds = |rule: &Syscall<'_>, index: u32| {
+        let of_index = rule.args.iter().filter(|condition| condition.index == index);
+        of_index.filter(|condition| BOUNDS.contains(&condition.op.as_str())).count()
+    };
+    (0..6).any(|index| {
+        let bounding = || rules.iter().map(|(rule, _)| rule).filter(|rule| bounds(rule, index) > 0);
+        bounding().count() > 1 && bounding().any(|rule| rule.args.len() > bounds(rule, index))
+    })
+}
+
+/// Whether the rules that match a call have different actions, and one of them a mask: which comes first is no promise.
+pub(crate) fn unordered(meant: Option<u32>, matching: &[&Syscall<'_>]) -> bool {
+    meant.is_none() && matching.iter().any(|rule| rule.args.iter().any(|condition| condition.op == MASKED_EQ))
 }
 
 /// What libseccomp makes of a profile.
