@@ -39,7 +39,7 @@ mod wait;
 pub use bundle::{Bundle, parse_json, populate_rootfs};
 pub use container::Container;
 pub use donor::Donor;
-pub use hostile::{hostile, long};
+pub use hostile::{hostile, long, race, while_disturbing, while_exchanging};
 pub use identities::{Identities, Identity, KINDS, identities, own_identities, owner_at};
 pub use invocation::{Background, Invocation, Output};
 pub use lab::Lab;

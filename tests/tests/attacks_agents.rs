@@ -434,13 +434,18 @@ fn a_state_of_another_boot() {
 fn a_document_that_is_changed_later() {
     let lab = Lab::new();
     let mut bundle = lab.bundle();
-    bundle.args(&["echo", "first"]);
+    let mark = lab.path("mark");
+    let hook =
+        |word: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", format!("echo {word} >>{}", mark.display())]}]);
+    bundle.args(&["echo", "first"]).set("/hooks/poststart", hook("first")).set("/hooks/poststop", hook("first"));
     let container = lab.container(&bundle).created();
-    bundle.args(&["echo", "second"]).set("/hooks/poststart", json!([{"path": "/bin/false"}]));
+    bundle.args(&["echo", "second"]).set("/hooks/poststart", hook("second")).set("/hooks/poststop", hook("second"));
     bundle.capabilities(&["CAP_SYS_ADMIN"]);
     container.start().assert_code(0);
     container.await_status("stopped");
     assert_eq!(container.stdout(), "first\n");
+    container.delete().assert_code(0);
+    assert_eq!(std::fs::read_to_string(&mark).expect("the hooks ran"), "first\nfirst\n");
 }
 
 /// Lists and states while containers come and go.

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks by what is mounted, where the root lies, what the cgroup is called, and by file systems that do not answer.
 
-use insula_tests::{Bundle, Container, Lab, Snapshot, cgroups, eventually, hostile, json, long};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use insula_tests::{Bundle, Container, Lab, Snapshot, cgroups, eventually, hostile, json, race, while_exchanging};
 use nix::mount::{MntFlags, umount2};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Nothing may take longer, whatever does not answer.
@@ -130,23 +128,19 @@ fn links_in_the_state_directory() {
     symlink(canary.join("file"), home.join("file")).expect("make a link");
     container.delete_force().assert_code(0);
     // A directory that is exchanged for a link all the time.
-    let container = lab.container(&bundle).detached();
-    let home = lab.state_root().join(container.id());
-    let (inner, swap) = (home.join("inner"), lab.path("swap"));
-    fs::create_dir(&inner).expect("make a directory");
-    symlink(&canary, &swap).expect("make a link");
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let _gone = renameat2(AT_FDCWD, &inner, AT_FDCWD, &swap, RenameFlags::RENAME_EXCHANGE);
-            }
+    for _ in race() {
+        let container = lab.container(&bundle).detached();
+        let home = lab.state_root().join(container.id());
+        let (inner, swap) = (home.join("inner"), lab.path("swap"));
+        fs::create_dir(&inner).expect("make a directory");
+        symlink(&canary, &swap).expect("make a link");
+        while_exchanging(&inner, &swap, || {
+            eventually("deletion", || (container.delete_force().code() == 0).then_some(()));
         });
-        eventually("deletion", || (container.delete_force().code() == 0).then_some(()));
-        stop.store(true, Ordering::Relaxed);
-    });
-    let _either = fs::remove_dir(&swap);
-    let _or = fs::remove_file(&swap);
+        let _either = fs::remove_dir(&swap);
+        let _or = fs::remove_file(&swap);
+        assert_eq!(fs::read_to_string(canary.join("file")).expect("read"), "precious");
+    }
     // The state directory itself is a link: it is none of a container's.
     let container = lab.container(&bundle);
     fs::create_dir_all(lab.state_root()).expect("make the state root");
@@ -242,27 +236,9 @@ fn a_volume_exchanged_all_the_time() {
     }
     bundle.set("/linux/devices", json!([{"path": "/vol/null", "type": "c", "major": 1, "minor": 3}]));
     bundle.set("/process/cwd", json!("/vol/work"));
-    let stop = AtomicBool::new(false);
-    let (runs, rounds) = std::thread::scope(|scope| {
-        let racer = scope.spawn(|| {
-            let mut rounds = 0_u64;
-            while !stop.load(Ordering::Relaxed) {
-                renameat2(AT_FDCWD, &volume, AT_FDCWD, &swap, RenameFlags::RENAME_EXCHANGE).expect("exchange");
-                rounds += 1;
-            }
-            rounds
-        });
-        let until = std::time::Instant::now() + Duration::from_secs(if long() { 10 } else { 2 });
-        let mut runs = 0;
-        while std::time::Instant::now() < until {
-            let code = lab.container(&bundle).run().code();
-            assert!([0, 1].contains(&code), "{code}");
-            runs += 1;
-        }
-        stop.store(true, Ordering::Relaxed);
-        (runs, racer.join().expect("the racer"))
-    });
-    assert!(runs > 3 && rounds > 100, "{runs} runs, {rounds} exchanges");
+    let codes: Vec<_> =
+        while_exchanging(&volume, &swap, || race().map(|_| lab.container(&bundle).run().code()).collect());
+    assert!(codes.len() > 3 && codes.iter().all(|code| [0, 1].contains(code)), "{codes:?}");
     assert_eq!(fs::read_dir(&canary).expect("list").count(), 0, "made outside");
 }
 

@@ -80,7 +80,7 @@ impl Run {
         shell.args(["-c", "log=$1; shift; nice -n 19 \"$@\" >\"$log\" 2>&1; status=$?; times; exit $status", "sh"]);
         shell.arg(&log).arg(programs.join(name)).arg(&found).arg(root().join("fuzz/corpus").join(name));
         // The runtime never frees, so each process is given up after a while.
-        shell.args(["-fork=1", "-ignore_ooms=1", "-rss_limit_mb=1500", "-max_len=8192", "-timeout=20"]);
+        shell.args(["-fork=1", "-ignore_ooms=1", "-rss_limit_mb=1500", "-max_len=8192", "-timeout=120"]);
         shell.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", bad.display()));
         let shell = shell.stdout(Stdio::piped()).spawn().map_err(|error| format!("sh: {error}"))?;
         Ok(Self { name: name.to_owned(), log, shell })

@@ -13,6 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_spec::{Pids, Resources};
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::AsFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -77,7 +78,7 @@ impl Group {
             unit.set(&unit.limits(resources, devices, version)?)?;
         }
         self.perform(&writes, version)?;
-        match devices {
+        match devices.filter(|_| !weak::is(Weakness::AllDevices)) {
             Some(rules) => self.limit_devices(rules, fresh),
             None => Ok(()),
         }

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::cell::OnceCell;
 use insula_error::{Error, Kind, Result};
 use insula_spec::Resources;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -66,6 +67,9 @@ impl Entry {
             let advice = "choose another cgroupsPath, or remove what is in this one";
             Err(Error::state("use the cgroup", reason).object(self.display()).field(POINTER).advice(advice))
         };
+        if weak::is(Weakness::AnyCgroup) {
+            return Ok(());
+        }
         let dir = self.dir().map_err(|e| self.error(e, "look into the cgroup", ""))?;
         let mut members = Vec::new();
         crate::members::collect(dir, &mut members, true)

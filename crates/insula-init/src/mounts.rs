@@ -141,7 +141,12 @@ impl Init {
 
     /// [`insula_steps::Step::Root`]
     pub(crate) fn attach_root(&mut self, tree: OwnedFd, at: &CStr) -> Outcome<()> {
-        let at = if at.is_empty() { c"/" } else { at };
+        let at = match at.is_empty() {
+            // Where nothing lies over the host's root, there is a way back to it.
+            true if weak::is(Weakness::ChrootOnly) => c"/mnt",
+            true => c"/",
+            false => at,
+        };
         move_mount(&tree, c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .of(Call::MoveMount)
             .on(at.to_bytes())?;
@@ -341,6 +346,12 @@ impl Init {
         rustix::process::pivot_root(c".", c".").of(Call::Pivot)?;
         // What is left below the working directory is the new root, which stays the working directory.
         unmount(c".", UnmountFlags::DETACH).of(Call::Umount)
+    }
+
+    /// [`Weakness::ChrootOnly`]
+    pub(crate) fn chroot_only(&mut self) -> Outcome<()> {
+        rustix::process::fchdir(self.root()).of(Call::Chdir)?;
+        rustix::process::chroot(c".").of(Call::Chroot)
     }
 
     /// [`insula_steps::Step::MoveRoot`]: for hosts whose root cannot be pivoted. The new root is moved over `/` and

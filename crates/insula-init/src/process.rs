@@ -11,6 +11,7 @@ use insula_steps::message::{Call, Tag};
 use insula_sys::credentials::{SECCOMP_NEW_LISTENER, install_filter, set_gid, set_groups, set_uid};
 use insula_sys::memory::borrow;
 use insula_sys::process::{Cloned, PrctlOp, SchedAttr, clone, clone3, prctl};
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
@@ -118,7 +119,12 @@ impl Init {
         if uid != 0 {
             prctl(PrctlOp::SetKeepCaps, 1, 0).of(Call::Prctl).on(b"PR_SET_KEEPCAPS")?;
         }
-        if set != 0 {
+        if weak::is(Weakness::GivenStreams) {
+            for stream in 0..3 {
+                let _ = rustix::fs::fchown(borrow(stream), Some(Uid::from_raw(uid)), None::<Gid>);
+            }
+        }
+        if set != 0 && !weak::is(Weakness::KeepGroups) {
             match set_groups(groups) {
                 Err(Errno::PERM) if set == UNLESS_FORBIDDEN && groups.is_empty() => {}
                 done => done.of(Call::Setgroups)?,

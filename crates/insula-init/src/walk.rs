@@ -59,6 +59,9 @@ impl Init {
 
     /// Performs one step.
     pub(crate) fn perform(&mut self, step: &Step<'static>) -> Outcome<()> {
+        if is_left_out(step) {
+            return Ok(());
+        }
         match *step {
             Step::Join { fd, kinds } => {
                 insula_sys::process::setns(borrow(fd.0 as i32), kinds).of(Call::Setns)?;
@@ -120,6 +123,7 @@ impl Init {
             Step::Mask { path, null, options } => self.mask(path, null.0, options),
             Step::FileLabel { target, label } => self.label_file(target, label),
             Step::ReadOnly { path, alone } => self.read_only(path, alone != 0),
+            Step::Pivot {} if weak::is(Weakness::ChrootOnly) => self.chroot_only(),
             Step::Pivot {} => self.pivot(),
             Step::MoveRoot {} => self.move_root(),
             Step::Anchor { fd, at } => self.anchor_root(adopt_from_plan(fd.0), borrow(at.0 as i32)),
@@ -136,7 +140,6 @@ impl Init {
             Step::Limit { resource, soft, hard } => {
                 insula_sys::credentials::set_limit(resource, soft, hard).of(Call::Setrlimit)
             }
-            Step::Keyring { .. } if weak::is(Weakness::SharedKeyring) => Ok(()),
             Step::Keyring { name } => self.keyring(name),
             Step::Bounding { keep } => self.bounding(keep),
             Step::User { uid, gid, groups, set_groups } => self.user(uid, gid, groups, set_groups),
@@ -177,7 +180,6 @@ impl Init {
                 self.close_all_but(fd.0, first);
                 await_start(borrow(fd.0 as i32))
             }
-            Step::CloseFrom { .. } if weak::is(Weakness::KeepDescriptors) => Ok(()),
             Step::CloseFrom { first } => insula_sys::process::cloexec_from(first).of(Call::CloseRange),
             Step::Exec { argv, env } => self.exec(argv, env),
             Step::Personality { persona } => insula_sys::process::personality(persona).of(Call::Personality),
@@ -188,13 +190,28 @@ impl Init {
             Step::MemoryPolicy { mode, nodes } => self.memory_policy(mode, nodes),
             Step::Label { file, label } => self.label(file, label),
             Step::Place { fd, to } => self.place(fd, to),
-            Step::Undumpable {} if weak::is(Weakness::Dumpable) => Ok(()),
             Step::Undumpable {} => prctl(PrctlOp::SetDumpable, 0, 0).map(drop).of(Call::Prctl).on(b"PR_SET_DUMPABLE"),
             Step::Affinity { cpus } => self.affinity(cpus),
             // Everything else is performed by `perform`.
             _ => Err(Errno::INVAL).of(Call::Plan),
         }
     }
+}
+
+/// Whether a weakness leaves this step out.
+fn is_left_out(step: &Step<'_>) -> bool {
+    weak::is(match step {
+        Step::Keyring { .. } => Weakness::SharedKeyring,
+        Step::CloseFrom { .. } => Weakness::KeepDescriptors,
+        Step::Undumpable {} => Weakness::Dumpable,
+        Step::Session {} => Weakness::CallersSession,
+        Step::NoNewPrivs {} => Weakness::NewPrivileges,
+        Step::Bounding { .. } | Step::Capabilities { .. } => Weakness::KeepCapabilities,
+        Step::Mask { .. } | Step::ReadOnly { .. } => Weakness::NoMasks,
+        Step::Adjust { .. } | Step::Change { .. } => Weakness::PlainMounts,
+        Step::Propagate { .. } => Weakness::SharedMounts,
+        _ => return false,
+    })
 }
 
 #[allow(unsafe_code)] // each descriptor number stands in one step only

@@ -29,6 +29,7 @@ use insula_plan::{Facts, Options, Plan, Want, compile};
 use insula_spec::{Resources, Spec};
 use insula_steps::Step;
 use insula_steps::message::Part;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
 
@@ -399,6 +400,11 @@ pub(crate) fn write_pid_file(path: &str, pid: i32) -> Result<()> {
     let (dir, name) = path.rsplit_once('/').unwrap_or((".", path));
     let dir = if dir.is_empty() { "/" } else { dir };
     let failed = |e: rustix::io::Errno| Error::kernel(e.raw_os_error(), "write the pid file").object(path);
+    if weak::is(Weakness::FollowFiles) {
+        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CREATE | rustix::fs::OFlags::TRUNC;
+        let fd = rustix::fs::open(path, flags, rustix::fs::Mode::from_raw_mode(0o644)).map_err(failed)?;
+        return file::write_all(fd.as_fd(), format!("{pid}").as_bytes()).map_err(failed);
+    }
     let fd = file::open_dir(CWD, dir).map_err(failed)?;
     file::put(fd.as_fd(), name, format!("{pid}").as_bytes(), 0o644).map_err(failed)
 }

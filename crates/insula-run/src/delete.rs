@@ -14,6 +14,7 @@ use alloc::string::String;
 use core::time::Duration;
 use insula_cgroup::Group;
 use insula_error::{Error, Result};
+use insula_sys::weak::{self, Weakness};
 
 /// How long processes may take to die, and cgroups to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,12 +64,15 @@ fn take_back(home: Home, record: &Record, init: Option<&Handle>, log: &dyn Log) 
     let group = status::group(record)?;
     end(record, init, &group)?;
     if record.resctrl {
-        crate::resctrl::remove(&home)?;
+        crate::resctrl::remove(&home, Some(log))?;
     }
     if crate::create::chrooted(record) {
         crate::anchor::remove(&home)?;
     }
     let poststop = poststop(&home, record);
+    if weak::is(Weakness::StrictHooks) && !poststop.is_empty() {
+        return poststop.into_iter().next().map_or(Ok(()), Err);
+    }
     home.remove()?;
     core::mem::forget(group);
     for error in poststop {
@@ -97,7 +101,7 @@ fn end(record: &Record, init: Option<&Handle>, group: &Group) -> Result<()> {
     if group.remove(Duration::ZERO).is_ok() {
         return Ok(());
     }
-    if group.exists() && !group.is_empty().unwrap_or(false) {
+    if group.exists() && !group.is_empty().unwrap_or(false) && !weak::is(Weakness::LeaveMembers) {
         group.kill_all(PATIENCE)?;
     }
     group.remove(PATIENCE)
@@ -115,7 +119,7 @@ fn clean(home: Home, log: &dyn Log) -> Result<()> {
         // A creator that was killed has left a torn intent only before the first effect; this one has got further.
         log.warn(&format!("container {}: state and intent are torn, so its cgroup is unknown and stays", home.id));
     }
-    crate::resctrl::remove(&home)?;
+    crate::resctrl::remove(&home, Some(log))?;
     crate::anchor::remove(&home)?;
     home.remove()
 }

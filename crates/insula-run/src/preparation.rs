@@ -198,7 +198,7 @@ impl Drop for Making {
             gone = created.rollback();
         }
         if let Some(home) = self.home.as_ref().filter(|_| self.class) {
-            gone &= crate::resctrl::remove(home).is_ok();
+            gone &= crate::resctrl::remove(home, None).is_ok();
         }
         if let Some(home) = self.home.as_ref().filter(|_| self.anchored) {
             gone &= anchor::remove(home).is_ok();

@@ -11,6 +11,7 @@ use insula_ns::Kind;
 use insula_plan::{EarlyMount, Field, Plan, Slot, TreeSource};
 use insula_steps::Fd;
 use insula_sys::mount::{MountAttr, attr, mount_setattr};
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatFs, StatVfsMountFlags, major, minor, openat, statat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
@@ -234,6 +235,9 @@ fn unlocked(source: &TreeSource, explicit: u64, fd: &OwnedFd, field: Field) -> R
 }
 
 fn set(fd: &OwnedFd, recursive: bool, attr: MountAttr, path: &str, field: Field) -> Result<()> {
+    if weak::is(Weakness::PlainMounts) {
+        return Ok(());
+    }
     mount_setattr(fd.as_fd(), c"", recursive, &attr).map_err(|e| failed(e, "set the mount's attributes", path, field))
 }
 
@@ -242,7 +246,7 @@ fn check(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<()> {
     let path = source.path.as_str();
     if source.procfs {
         let statfs: StatFs = rustix::fs::fstatfs(fd).map_err(|e| failed(e, "look at the source", path, field))?;
-        if statfs.f_type as i64 != PROC_SUPER_MAGIC {
+        if statfs.f_type as i64 != PROC_SUPER_MAGIC && !weak::is(Weakness::AnyProcfs) {
             return Err(Error::invalid(
                 format!("{field}"),
                 format!("mount {path} on /proc"),

@@ -7,6 +7,7 @@ mod stats;
 pub(crate) use stats::stats;
 
 use crate::file;
+use crate::launch::Log;
 use crate::store::Home;
 use alloc::format;
 use alloc::string::String;
@@ -161,6 +162,10 @@ impl Held {
         Ok(())
     }
 
+    fn is_of_resctrl(&self) -> bool {
+        rustix::fs::statfs(self.path.as_str()).is_ok_and(|stat| stat.f_type as i64 == MAGIC)
+    }
+
     /// A class that others made, or that has a name of its own, stays; its tasks fall back to the root class otherwise.
     fn remove(&self) -> Result<()> {
         let path = if self.own { Some(&self.path) } else { self.monitor.as_ref() };
@@ -191,9 +196,20 @@ pub(crate) fn enter(home: &Home, pid: i32) -> Result<()> {
     held(home)?.map_or(Ok(()), |held| held.enter(pid, &mounted().unwrap_or_default()))
 }
 
-/// Removes what the container has of its own.
-pub(crate) fn remove(home: &Home) -> Result<()> {
-    held(home)?.map_or(Ok(()), |held| held.remove())
+/// Removes what the container has of its own; never anything outside of resctrl, whatever the note says. A note that is
+/// torn says nothing, and keeps no container from being deleted.
+pub(crate) fn remove(home: &Home, log: Option<&dyn Log>) -> Result<()> {
+    match held(home) {
+        Ok(Some(held)) if held.is_of_resctrl() => held.remove(),
+        Ok(_) => Ok(()),
+        Err(e) => match log {
+            Some(log) => {
+                log.warn(&format!("{e}: its class of service, if it had one, stays"));
+                Ok(())
+            }
+            None => Err(e),
+        },
+    }
 }
 
 /// `update --l3-cache-schema` and `--mem-bw-schema`; a container without a class gets one (COMPAT(runc)).

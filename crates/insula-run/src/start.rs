@@ -14,6 +14,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
+use insula_sys::weak::{self, Weakness};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
@@ -68,6 +69,12 @@ pub fn start(home: &Home, notify: Option<&str>) -> Result<Option<(Notify, Handle
 
 /// The document as it was when the container was created.
 pub(crate) fn document(home: &Home) -> Result<Vec<u8>> {
+    if weak::is(Weakness::ReadAgain)
+        && let Some(record) = home.record()?
+    {
+        let path = alloc::format!("{}/config.json", record.bundle);
+        return file::read(rustix::fs::CWD, &path, insula_spec::MAX_DOCUMENT, "read the container's document");
+    }
     file::read(home.fd(), CONFIG, insula_spec::MAX_DOCUMENT, "read the container's document")
 }
 

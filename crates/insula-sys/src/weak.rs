@@ -66,6 +66,42 @@ weaknesses! {
     TrustTorn = "trust-torn",
     /// Signals do not reach a command whose hook runs.
     DeafHooks = "deaf-hooks",
+    /// The program stays in the caller's session.
+    CallersSession = "callers-session",
+    /// `no_new_privs` is not set.
+    NewPrivileges = "new-privileges",
+    /// The sets of capabilities stay as they are.
+    KeepCapabilities = "keep-capabilities",
+    /// Supplementary groups stay as they are.
+    KeepGroups = "keep-groups",
+    /// Nothing is masked.
+    NoMasks = "no-masks",
+    /// Attributes of mounts, such as read-only, are not set.
+    PlainMounts = "plain-mounts",
+    /// Mounts of the container reach whoever shares them.
+    SharedMounts = "shared-mounts",
+    /// The root is only chrooted.
+    ChrootOnly = "chroot-only",
+    /// The standard streams are given to the container's user.
+    GivenStreams = "given-streams",
+    /// Documents are not checked once they are parsed.
+    Unchecked = "unchecked",
+    /// An id that is taken can be taken again.
+    NoClaim = "no-claim",
+    /// A cgroup may be somebody else's.
+    AnyCgroup = "any-cgroup",
+    /// Only init is killed.
+    LeaveMembers = "leave-members",
+    /// The document is read from the bundle again at the start.
+    ReadAgain = "read-again",
+    /// A hook that fails at the end keeps the container.
+    StrictHooks = "strict-hooks",
+    /// The caller's procfs may be anything.
+    AnyProcfs = "any-procfs",
+    /// Files that are written for the caller may be links.
+    FollowFiles = "follow-files",
+    /// Access to devices is not limited.
+    AllDevices = "all-devices",
 }
 
 /// Whether this weakness is in.

@@ -71,7 +71,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
         tcp_skip_in_flight: parsed.is_set("tcp-skip-in-flight"),
         link_remap: parsed.is_set("link-remap"),
         page_server: parsed.flag("page-server").map(page_server).transpose()?,
-        status_fd: parsed.integer("status-fd").filter(|fd| *fd != -1).map(|fd| fd as i32),
+        status_fd: parsed.integer("status-fd").filter(|fd| *fd != -1).map(|fd| i32::try_from(fd).unwrap_or(i32::MAX)),
     };
     checkpoint(&home, &record, &dump, context)?;
     if !leave_running && !pre_dump {
