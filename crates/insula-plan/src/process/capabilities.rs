@@ -112,6 +112,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_in_sight_while_a_process_enters_is_told() {
+        let told = include_str!("../../../../SECURITY.md").split("## The moment of entering").nth(1).unwrap();
+        let source = include_str!("capabilities.rs").split("fn needed(").nth(1).unwrap();
+        let source = source.split("#[cfg(test)]").next().unwrap();
+        let names: Vec<&str> = source.split('"').filter(|word| word.starts_with("CAP_")).collect();
+        assert!(names.len() > 5, "{names:?}");
+        for name in names {
+            assert!(told.contains(name), "{name} is not in SECURITY.md");
+        }
+    }
+
+    #[test]
     fn numbers_are_the_kernels() {
         // linux/capability.h
         for (name, number) in
