@@ -17,7 +17,9 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let mut lines = words.lines();
     let (id, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let pairs: Vec<_> = lines.map(|line| line.split_once('=').unwrap_or((line, ""))).collect();
-    pairs.iter().for_each(|pair| value(pair.1));
+    for pair in &pairs {
+        value(pair.1);
+    }
     let prefixed: Vec<_> = pairs.iter().map(|(key, value)| (format!("{PREFIX}{key}"), *value)).collect();
     let mut annotations = pairs.iter().copied().chain(prefixed.iter().map(|(key, value)| (&**key, *value)));
     // On a host without cgroups all is refused in the end, but after everything was read.
