@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line apart from the life cycle: what is printed, logged and refused.
 
-use insula_tests::{Lab, Value, assert_rfc3339, is_insula, json, parse_json};
+use insula_tests::terminal::Terminal;
+use insula_tests::{Lab, Value, assert_rfc3339, is_insula, json, parse_json, skip};
 use std::fs;
 
 #[test]
@@ -180,6 +181,51 @@ fn help_and_version() {
     assert!(lines.next().is_some_and(|line| line.contains(" version ")), "{version}");
     assert!(lines.any(|line| line.starts_with("spec: 1.")), "{version}");
     assert_eq!(lab.words(&["-v"]).ok().stdout, version);
+}
+
+/// What a command prints on a terminal, and whether bold or colour is in it.
+fn on_a_terminal(lab: &Lab, words: &[&str], environment: &[(&str, &str)]) -> (String, bool) {
+    let (mut terminal, slave) = Terminal::new(40, 120);
+    let insula = environment.iter().fold(lab.insula(), |insula, (name, value)| insula.env(name, value));
+    let child = insula.args(words).output_to(|| slave.stdio());
+    drop(slave);
+    let printed = terminal.read_to_end();
+    child.wait();
+    let coloured = printed.contains("\x1b[");
+    (printed, coloured)
+}
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    let lab = Lab::new();
+    if !is_insula() {
+        skip!("runc prints no colour");
+    }
+    let mut bundle = lab.bundle();
+    bundle.args(&["sleep", "60"]);
+    let container = lab.container(&bundle).detached();
+    let (id, path) = (container.id(), bundle.path().to_str().expect("paths are text").to_owned());
+    let commands: [&[&str]; 7] = [
+        &["--help"],
+        &["help", "run"],
+        &["doctor"],
+        &["plan", "--bundle", &path],
+        &["inspect", id],
+        &["verify", id],
+        &["state", "nobody"],
+    ];
+    for words in commands {
+        let (printed, coloured) = on_a_terminal(&lab, words, &[]);
+        assert!(coloured, "{words:?} on a terminal: {printed:?}");
+        let (printed, coloured) = on_a_terminal(&lab, words, &[("NO_COLOR", "1")]);
+        assert!(!coloured && !printed.is_empty(), "{words:?} with NO_COLOR: {printed:?}");
+        assert!(on_a_terminal(&lab, words, &[("NO_COLOR", "")]).1, "{words:?}: an empty NO_COLOR says nothing");
+        let output = lab.insula().args(words).run();
+        assert!(!format!("{}{}", output.stdout, output.stderr).contains('\x1b'), "{words:?} in a pipe: {output}");
+    }
+    for format in [&["doctor", "--format", "json"][..], &["inspect", id, "--format", "json"]] {
+        assert!(!on_a_terminal(&lab, format, &[]).1, "{format:?} is for programs");
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ pages! {
 }
 
 /// Pages whose examples are run by other tests, which start what they need: page, the test's file.
-const RUN_ELSEWHERE: &[(&str, &str)] = &[("engines.md", "engines/page.rs")];
+const RUN_ELSEWHERE: &[(&str, &str)] = &[("engines.md", "engines/page.rs"), ("kubernetes.md", "engines/page.rs")];
 
 /// The names of all pages.
 fn names() -> Vec<String> {

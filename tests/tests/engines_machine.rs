@@ -175,21 +175,83 @@ fn containerd_with_its_client() {
     assert_eq!(seen, "sleep 600\n1\n1", "{seen}");
 }
 
+/// The unit of docs/engines.md.
+fn unit() -> &'static str {
+    let page = include_str!("../../docs/engines.md");
+    let (_, rest) = page.split_once("```ini\n").expect("the page has a unit");
+    rest.split_once("```").expect("the block ends").0
+}
+
 /// A unit that Podman's generator makes of a description of a container.
 #[test]
 fn a_quadlet() {
     needs_machine!();
     let _machine = machine();
-    let seen = ok("mkdir -p /etc/containers/systemd /etc/containers/containers.conf.d; \
-        printf '[Pod]\\nPodName=pair\\nNetwork=none\\n' >/etc/containers/systemd/pair.pod; \
-        printf '[Container]\\nImage=docker.io/library/busybox:latest\\nContainerName=steady\\nNetwork=none\\nExec=sleep 600\\nHealthCmd=true\\nHealthInterval=2s\\nPidsLimit=44\\n\
-            GlobalArgs=--runtime insula\\n' >/etc/containers/systemd/steady.container; \
-        rm /etc/containers/systemd/pair.pod; systemctl daemon-reload; systemctl start steady; systemctl is-active steady; \
+    std::fs::create_dir_all("/etc/containers/systemd").expect("make a directory");
+    std::fs::write("/etc/containers/systemd/steady.container", unit()).expect("write the unit");
+    let seen = ok("systemctl daemon-reload; systemctl start steady; systemctl is-active steady; \
         podman inspect --format '{{.OCIRuntime}}' steady; podman exec steady cat /sys/fs/cgroup/pids.max; \
         until [ $(podman inspect --format '{{.State.Health.Status}}' steady) = healthy ]; do sleep 1; done; echo healthy; \
+        for kind in user pid net mnt ipc uts cgroup time; do \
+            [ $(podman exec steady readlink /proc/self/ns/$kind) != $(readlink /proc/self/ns/$kind) ] || echo shared $kind; \
+        done; \
         insula --root /run/insula verify --all | grep -c 'as planned'; systemctl stop steady; \
         podman ps --all --quiet; rm /etc/containers/systemd/steady.container; systemctl daemon-reload; ls /run/insula");
-    assert_eq!(seen, "active\ninsula\n44\nhealthy\n1", "{seen}");
+    assert_eq!(seen, "active\ninsula\n44\nhealthy\nshared user\nshared time\n1", "{seen}");
+}
+
+/// dist/kubernetes/install.sh on a node with containerd as a service: it is restarted with the handler, and without.
+#[test]
+fn the_installer_for_kubernetes() {
+    needs_machine!();
+    let _machine = machine();
+    let place = Path::new("/var/tmp/installer");
+    let files = [
+        ("install.sh", include_str!("../../dist/kubernetes/install.sh")),
+        ("containerd/config.toml", include_str!("../../dist/containerd/config.toml")),
+        ("containerd/config-v1.toml", include_str!("../../dist/containerd/config-v1.toml")),
+        ("crio/50-insula.conf", include_str!("../../dist/crio/50-insula.conf")),
+    ];
+    for (name, text) in files {
+        let path = place.join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("make a directory");
+        std::fs::write(path, text).expect("write a file");
+    }
+    let seen = ok("cd installer; cp /usr/bin/insula insula; config=/etc/containerd/config.toml; \
+        [ -e $config ] || { mkdir -p /etc/containerd; echo 'version = 2' >$config; }; cp $config before; \
+        systemctl start containerd; first=$(systemctl show --property MainPID --value containerd); \
+        sh install.sh install; [ $(systemctl show --property MainPID --value containerd) != $first ]; \
+        systemctl is-active containerd; containerd config dump | grep -c 'BinaryName = \"/usr/local/bin/insula\"'; \
+        sh install.sh status >/dev/null && echo ready; sh install.sh uninstall; cmp $config before && echo as before; \
+        systemctl is-active containerd; [ -e /usr/local/bin/insula ] || echo gone; cd ..; rm -r installer");
+    let lines: Vec<_> = seen.lines().filter(|line| !line.contains("installed: ")).collect();
+    assert_eq!(lines, ["active", "1", "ready", "insula installer: removed", "as before", "active", "gone"], "{seen}");
+}
+
+/// A privileged container of Docker's that runs a Docker of its own; insula makes both containers.
+#[test]
+fn a_privileged_docker_in_docker() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "mkdir -p system; cd system; mkdir -p usr etc run proc sys dev tmp root var/tmp var/lib/docker; chmod 1777 tmp var/tmp; \
+        for name in bin sbin lib lib64; do ln -sf usr/$name $name; done; ln -sf ../run var/run; \
+        echo root:x:0:0::/root:/bin/sh >etc/passwd; echo root:x:0: >etc/group; \
+        tar -cf - . | docker import - system >/dev/null; cd ..; rm -r system; \
+        trap 'docker rm --force --volumes outer >/dev/null; docker rmi system >/dev/null' EXIT; \
+        docker run --detach --runtime insula --privileged --name outer --hostname outer --network none --tmpfs /run \
+            --volume /var/lib/docker --volume /usr:/usr:ro --volume /var/tmp/busybox.tar:/busybox.tar:ro system sh -c ' \
+            mkdir /sys/fs/cgroup/init; echo 1 >/sys/fs/cgroup/init/cgroup.procs; \
+            for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$controller >/sys/fs/cgroup/cgroup.subtree_control; done; \
+            exec dockerd --add-runtime insula=/usr/bin/insula --default-runtime insula --bridge none --iptables=false \
+                --storage-driver vfs >/run/log 2>&1' >/dev/null; \
+        tries=0; until docker exec outer docker import /busybox.tar busybox >/dev/null 2>&1; do \
+            sleep 1; tries=$((tries + 1)); [ $tries -lt 100 ] || { docker exec outer tail -5 /run/log; exit 1; }; \
+        done; \
+        docker exec outer docker run --rm --hostname inner --memory 64m busybox sh -c 'hostname; cat /sys/fs/cgroup/memory.max'; \
+        docker exec outer hostname",
+    );
+    assert_eq!(seen, "inner\n67108864\nouter", "{seen}");
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
             self.record(Level::Error, &text);
             output::print_error(&format!("{}\n", insula_cli::log::printable(&text)));
         } else if output::terminal(2).is_some() {
-            output::print_error(&on_terminal(&text, variable("NO_COLOR").is_none_or(str::is_empty)));
+            output::print_error(&on_terminal(&text, output::in_colour(2)));
         } else {
             self.record(Level::Error, &text);
         }

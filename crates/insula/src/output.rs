@@ -49,7 +49,13 @@ pub(crate) fn usage_error(error: &Error) {
     print_error(&insula_cli::log::on_terminal(&format!("{error}"), false));
 }
 
-/// Whether standard output is a terminal, and its width in columns.
+/// Whether what is written to `fd` may be in colour and bold: on a terminal, unless `$NO_COLOR` says something.
+/// Source: no-color.org.
+pub(crate) fn in_colour(fd: i32) -> bool {
+    terminal(fd).is_some() && crate::context::variable("NO_COLOR").is_none_or(str::is_empty)
+}
+
+/// Whether `fd` is a terminal, and its width in columns.
 pub(crate) fn terminal(fd: i32) -> Option<usize> {
     rustix::termios::tcgetwinsize(borrow(fd))
         .ok()

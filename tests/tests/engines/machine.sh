@@ -44,6 +44,8 @@ mount -t overlay -o lowerdir=/run/upper/bin:/usr/bin programs /usr/bin
 mount -t overlay -o lowerdir=/etc,upperdir=/run/upper/etc,workdir=/run/upper/work settings /etc
 mount --bind "$directory/lib" /var/lib
 mount -t tmpfs opt /opt
+# What README.md installs stays here.
+mount -t tmpfs local /usr/local/bin
 
 # What docs/engines.md says to install.
 mkdir -p /etc/docker /etc/containerd /etc/containers/containers.conf.d

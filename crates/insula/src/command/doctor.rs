@@ -18,7 +18,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, _context: &Context<'_>) -> Result<i32
     if parsed.flag("format") == Some("json") {
         output::print(&format!("{}\n", super::state::pretty(&findings)?))?;
     } else {
-        let color = output::terminal(1).is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
+        let color = output::in_colour(1);
         output::print(&report(&findings, color))?;
     }
     Ok(if findings.iter().any(|finding| finding.state == State::Needed) { UNFIT } else { 0 })

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `insula inspect`
 
-use crate::context::{Context, variable};
+use crate::context::Context;
 use crate::output;
 use alloc::format;
 use alloc::string::String;
@@ -43,7 +43,7 @@ fn names(containers: &[String]) -> String {
 }
 
 fn text(inspection: &Inspection) -> String {
-    let bold = output::terminal(1).is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
+    let bold = output::in_colour(1);
     let headings = ["TYPE", "HOW", "NAMESPACE", "OWNER", "PARENT", "PROCESSES", "SHARED WITH", "DETAIL"];
     let mut table = Table::new(&headings).right(5);
     for entry in &inspection.namespaces {

@@ -23,7 +23,7 @@ mod try_;
 mod update;
 mod verify;
 
-use crate::context::{Context, variable};
+use crate::context::Context;
 use crate::output;
 use insula_cli::help::Page;
 use insula_cli::{Command, Parsed};
@@ -70,9 +70,8 @@ pub(crate) fn version() -> Result<i32> {
 
 /// `--help`
 pub(crate) fn help(command: Option<&Command>) -> Result<i32> {
-    let width = output::terminal(1);
-    let bold = width.is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
-    output::print(&insula_cli::help::render(command, Page { width: width.unwrap_or(80), bold }))?;
+    let page = Page { width: output::terminal(1).unwrap_or(80), bold: output::in_colour(1) };
+    output::print(&insula_cli::help::render(command, page))?;
     Ok(0)
 }
 

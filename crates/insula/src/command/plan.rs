@@ -2,7 +2,7 @@
 //! `insula plan`
 
 use super::create::{document, read};
-use crate::context::{Context, variable};
+use crate::context::Context;
 use crate::output;
 use alloc::format;
 use alloc::string::String;
@@ -40,7 +40,7 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
 }
 
 fn text(outline: &Outline) -> String {
-    let bold = output::terminal(1).is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
+    let bold = output::in_colour(1);
     let mut text = format!("Plan of {}\n", printable(&outline.bundle));
     for note in &outline.notes {
         text += &format!("Note: {note}\n");

@@ -160,6 +160,6 @@ fn report(host: &PerKind<Option<Identity>>, given: &[Held]) -> String {
         let isolated = if inside.is_empty() || inside == outside { "no" } else { "yes" };
         table.row(&[namespace.spec_name, &outside, &inside, isolated]);
     }
-    let bold = output::terminal(2).is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
+    let bold = output::in_colour(2);
     table.render(Layout::Own { bold })
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `insula verify`
 
-use crate::context::{Context, variable};
+use crate::context::Context;
 use crate::output;
 use alloc::format;
 use alloc::string::String;
@@ -55,7 +55,7 @@ fn all(context: &Context<'_>) -> Result<Vec<Verdict>> {
 }
 
 fn table(verdicts: &[Verdict]) -> String {
-    let bold = output::terminal(1).is_some() && variable("NO_COLOR").is_none_or(str::is_empty);
+    let bold = output::in_colour(1);
     let mut table = Table::new(&["ID", "STATUS", "RESULT", "PROPERTY", "EXPECTED", "FOUND"]);
     for verdict in verdicts {
         if verdict.holds {
