@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod book;
 mod cross;
 mod demo;
 mod dist;
@@ -35,6 +36,7 @@ const TASKS: &[Task] = &[
         "set up, build and run all tests, or those of the named groups",
         test::run,
     ),
+    ("book", "", "write docs/ as a book to target/book, and follow its links (mdBook)", book::run),
     ("cross", "", "build for aarch64, run what an emulator can", cross::run),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
     ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),

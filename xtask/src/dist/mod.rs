@@ -62,6 +62,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         check::installable(&out)?;
         check::valid(&out)?;
         crate::cross::check()?;
+        crate::book::check()?;
     }
     Ok(ExitCode::SUCCESS)
 }
