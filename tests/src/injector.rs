@@ -61,6 +61,17 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Runs a command with a fault at `point`, or without one to learn all points.
 #[track_caller]
 pub fn inject(invocation: Invocation, target: Option<(Point, Fault)>) -> Injected {
+    perform(invocation, target, false)
+}
+
+/// As [`inject`], but what the command starts is let go when it executes another program: CRIU traces processes itself.
+#[track_caller]
+pub fn inject_alone(invocation: Invocation, target: Option<(Point, Fault)>) -> Injected {
+    perform(invocation, target, true)
+}
+
+#[track_caller]
+fn perform(invocation: Invocation, target: Option<(Point, Fault)>, alone: bool) -> Injected {
     let (command, capture) = invocation.into_parts();
     let started = Instant::now();
     let words: Vec<OsString> =
@@ -79,7 +90,7 @@ pub fn inject(invocation: Invocation, target: Option<(Point, Fault)>) -> Injecte
     // A thread of its own: all that it traces is let go when it ends.
     let tracer = std::thread::spawn(move || {
         let child = shell.spawn().expect("start the command");
-        trace(child, target)
+        trace(child, target, alone)
     });
     let (mut child, ended, hit, points) = tracer.join().expect("trace the command");
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("process ids fit"));
@@ -122,7 +133,7 @@ fn wait(child: &mut Child, started: Instant) -> ExitStatus {
 type Traced = (Child, Option<ExitStatus>, Option<Pid>, Vec<Point>);
 
 /// Counts calls until the point is reached, or the command has ended.
-fn trace(mut child: Child, target: Option<(Point, Fault)>) -> Traced {
+fn trace(mut child: Child, target: Option<(Point, Fault)>, alone: bool) -> Traced {
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("process ids fit"));
     let options = Options::PTRACE_O_TRACESYSGOOD
         | Options::PTRACE_O_TRACEEXEC
@@ -179,6 +190,10 @@ fn trace(mut child: Child, target: Option<(Point, Fault)>) -> Traced {
                 }
                 if !order.contains(&who) {
                     order.push(who);
+                }
+                if alone && who != pid && event == ptrace::Event::PTRACE_EVENT_EXEC as i32 {
+                    ptrace::detach(who, None).expect("let another program go");
+                    continue;
                 }
                 who
             }

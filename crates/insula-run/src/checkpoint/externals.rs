@@ -94,6 +94,12 @@ pub(super) fn dumped(spec: &Spec<'_>, bundle: &str, cgroup: &[String], root: Bor
     Ok(told)
 }
 
+/// A source with its links followed, which CRIU does not do.
+fn followed(source: String) -> String {
+    let opened = rustix::fs::open(source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    opened.and_then(|fd| path_of(&fd)).unwrap_or(source)
+}
+
 /// What CRIU is told on restore: `mnt[name]:path on the host`. `root` is the root file system with every bind in place.
 pub(super) fn restored(
     spec: &Spec<'_>,
@@ -104,7 +110,7 @@ pub(super) fn restored(
     let mut told = Vec::new();
     for (destination, source) in candidates(spec, bundle, cgroup)? {
         let place = places.iter().find(|(known, _)| *known == destination).map(|(_, place)| place.as_str());
-        told.push(format!("mnt[{}]:{source}", place.unwrap_or(&destination)));
+        told.push(format!("mnt[{}]:{}", place.unwrap_or(&destination), followed(source)));
     }
     if !spec.linux.masked_paths.is_empty() {
         told.push(format!("mnt[{NULL}]:{NULL}"));
@@ -140,7 +146,17 @@ mod tests {
         let spec = insula_spec::load(text).unwrap();
         let places = [("/conf".to_string(), "/real/conf".to_string())];
         let told = restored(&spec, "/b", &[], &places).unwrap();
-        assert_eq!(told[0], "mnt[/real/conf]:/b/data");
+        assert_eq!(told[0], "mnt[/real/conf]:/b/data", "what is not there is CRIU's to complain of");
         assert!(told.contains(&"mnt[/dev/null]:/dev/null".to_string()));
+    }
+
+    #[test]
+    fn a_source_that_is_a_link_is_followed() {
+        let root = std::env::temp_dir().join(format!("insula-followed-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("real")).unwrap();
+        symlink("real", root.join("link")).unwrap();
+        let real = root.canonicalize().unwrap().join("real");
+        assert_eq!(followed(root.join("link").to_str().unwrap().to_string()), real.to_str().unwrap());
+        std::fs::remove_dir_all(&root).unwrap();
     }
 }

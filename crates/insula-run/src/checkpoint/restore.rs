@@ -135,7 +135,8 @@ pub fn restore(
         auto_dedup: choices.auto_dedup,
         lazy_pages: choices.lazy_pages,
         evasive_devices: true,
-        orphan_pts_master: true,
+        // A terminal is either the restorer's own or gets a new master.
+        orphan_pts_master: !choices.shell_job,
         rst_sibling: true,
         notify_scripts: true,
         cgroups: choices.cgroups,
