@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Pages whose examples are run: the commands of their `console` blocks, and what the page shows that they print.
 
+use crate::lab::Lab;
+use crate::runtime::runtime;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::process::{Command, Stdio};
+
 /// One command of a page with the output that the page shows.
 #[derive(Debug)]
 pub struct Example {
@@ -75,6 +81,64 @@ fn compare(shown: &[String], printed: &[&str]) -> Result<(), String> {
             Some((first, others)) if matches(line, first) => compare(rest, others),
             other => Err(format!("shown is {line:?}, printed {:?}", other.map(|(first, _)| first))),
         },
+    }
+}
+
+/// An ordinary user of the host, without a name or rights.
+const USER: u32 = 61_235;
+
+/// Runs the page `docs/<name>`, which has this text, in a directory of its own, with an insula whose containers are its
+/// own: each command in a shell, and what it prints compared with what the page shows.
+#[track_caller]
+pub fn run(name: &str, text: &str) {
+    let lab = Lab::new();
+    let dir = lab.path("page");
+    let bin = lab.path("bin");
+    fs::create_dir_all(&dir).expect("make a directory");
+    fs::create_dir_all(&bin).expect("make a directory");
+    let examples = examples(text);
+    assert!(examples.len() > 3, "{name} has examples");
+    // The user could not enter the directory of the build.
+    let program = bin.join("program");
+    fs::copy(runtime(), &program).expect("copy the runtime");
+    let root = if examples.iter().any(|example| example.ordinary) {
+        chown(&dir, Some(USER), Some(USER)).expect("give the directory away");
+        dir.join("state")
+    } else {
+        lab.state_root()
+    };
+    let wrapper = bin.join("insula");
+    let script = format!("#!/bin/sh\nexec '{}' --root '{}' \"$@\"\n", program.display(), root.display());
+    fs::write(&wrapper, script).expect("write a script");
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("make it executable");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    for example in examples {
+        // A file, not a pipe: a detached container keeps it open for as long as it lives.
+        let file = lab.path("printed");
+        let out = fs::File::create(&file).expect("make a file");
+        let mut command = Command::new("timeout");
+        command.arg("60");
+        if example.ordinary {
+            let id = USER.to_string();
+            command.args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"]);
+            command.args(["--inh-caps=-all", "--bounding-set=-all"]);
+        }
+        let status = command
+            .args(["sh", "-c", &example.command])
+            .current_dir(&dir)
+            .env("PATH", &path)
+            .env("XDG_RUNTIME_DIR", &dir)
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().expect("share the file"))
+            .stdout(out)
+            .status()
+            .expect("run a shell");
+        let printed = fs::read_to_string(&file).expect("read what was printed");
+        let place = format!("docs/{name}:{}: {}\n{printed}", example.line, example.command);
+        assert!(status.success(), "{place}");
+        if let Err(reason) = example.compare(&printed) {
+            panic!("{reason}\n{place}");
+        }
     }
 }
 

@@ -3,72 +3,15 @@
 //! page shows.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-use insula_tests::Lab;
-use insula_tests::page::examples;
-
-/// An ordinary user of the host, without a name or rights.
-const USER: u32 = 61_235;
 
 fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
 }
 
-/// Runs a page in a directory of its own, with an insula whose containers are its own.
+/// Runs the page of that name.
 fn run(name: &str) {
-    let lab = Lab::new();
-    let dir = lab.path("page");
-    let bin = lab.path("bin");
-    fs::create_dir_all(&dir).expect("make a directory");
-    fs::create_dir_all(&bin).expect("make a directory");
-    let text = fs::read_to_string(page(name)).expect("read the page");
-    let examples = examples(&text);
-    assert!(examples.len() > 3, "{name} has examples");
-    // The user could not enter the directory of the build.
-    let program = bin.join("program");
-    fs::copy(insula_tests::runtime(), &program).expect("copy the runtime");
-    let root = if examples.iter().any(|example| example.ordinary) {
-        chown(&dir, Some(USER), Some(USER)).expect("give the directory away");
-        dir.join("state")
-    } else {
-        lab.state_root()
-    };
-    let wrapper = bin.join("insula");
-    let script = format!("#!/bin/sh\nexec '{}' --root '{}' \"$@\"\n", program.display(), root.display());
-    fs::write(&wrapper, script).expect("write a script");
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("make it executable");
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    for example in examples {
-        // A file, not a pipe: a detached container keeps it open for as long as it lives.
-        let file = lab.path("printed");
-        let out = fs::File::create(&file).expect("make a file");
-        let mut command = Command::new("timeout");
-        command.arg("60");
-        if example.ordinary {
-            let id = USER.to_string();
-            command.args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"]);
-            command.args(["--inh-caps=-all", "--bounding-set=-all"]);
-        }
-        let status = command
-            .args(["sh", "-c", &example.command])
-            .current_dir(&dir)
-            .env("PATH", &path)
-            .env("XDG_RUNTIME_DIR", &dir)
-            .stdin(Stdio::null())
-            .stderr(out.try_clone().expect("share the file"))
-            .stdout(out)
-            .status()
-            .expect("run a shell");
-        let printed = fs::read_to_string(&file).expect("read what was printed");
-        let place = format!("docs/{name}:{}: {}\n{printed}", example.line, example.command);
-        assert!(status.success(), "{place}");
-        if let Err(reason) = example.compare(&printed) {
-            panic!("{reason}\n{place}");
-        }
-    }
+    insula_tests::page::run(name, &fs::read_to_string(page(name)).expect("read the page"));
 }
 
 /// A test for each page, and the list of them.
@@ -91,7 +34,11 @@ pages! {
 }
 
 /// Pages whose examples are run by other tests, which start what they need: page, the test's file.
-const RUN_ELSEWHERE: &[(&str, &str)] = &[("engines.md", "engines/page.rs"), ("kubernetes.md", "engines/page.rs")];
+const RUN_ELSEWHERE: &[(&str, &str)] = &[
+    ("checkpoint.md", "checkpoint/page.rs"),
+    ("engines.md", "engines/page.rs"),
+    ("kubernetes.md", "engines/page.rs"),
+];
 
 /// The names of all pages.
 fn names() -> Vec<String> {

@@ -10,7 +10,7 @@ use crate::hooks::Subject;
 use crate::launch::{Host, Launch, Log};
 use crate::maps;
 use crate::notify::Notify;
-use crate::preparation::{Making, Preparation, gone};
+use crate::preparation::{Preparation, gone};
 use crate::prepare::Filled;
 use crate::record::{Held, Record, Status, this_boot};
 use crate::resctrl::Class;
@@ -95,41 +95,15 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     }
     // From here on something exists that a signal must not leave behind.
     let signals = foreground::take_signals()?;
-    let Draft { joins, hierarchies, facts, group, devices, plan, rootless, class } = drafted;
-    let mut preparation = Preparation {
-        spec,
-        config,
-        request,
-        log,
-        joins: Some(joins),
-        hierarchies,
-        facts,
-        intended: group.intent(),
-        group: Some(group),
-        devices,
-        plan,
-        making: Making { home: None, cgroup: None, class: false, anchored: false },
-        class,
-        notify: None,
-        fifo: None,
-        anchor: None,
-        filled: None,
-    };
+    let rootless = drafted.rootless;
+    let mut preparation = Preparation::new(drafted, spec, config, request, log);
     for deed in deeds::before(&preparation.plan, spec, request) {
         preparation.perform(root, deed)?;
     }
     let Preparation { plan, facts, making, filled, class, notify, .. } = preparation;
     let (home, created) = (making.home()?, making.cgroup()?);
     let annotations = annotations(spec);
-    let subject = Subject {
-        oci_version: &spec.oci_version,
-        id: request.id,
-        pid: 0,
-        bundle: request.bundle,
-        annotations: &annotations,
-        home: Some(home.fd()),
-        signals: None,
-    };
+    let subject = Subject::new(spec, request, &annotations, home);
     let host = CreateHost { spec, plan: &plan, request, subject, console: None, rootless, hooked: false };
     let mut making_of = Underway {
         home,

@@ -79,6 +79,13 @@ pub(crate) fn before(plan: &Plan, spec: &Spec<'_>, request: &Request<'_>) -> Vec
     deeds
 }
 
+/// What `restore` does before CRIU makes the processes, which does without the rest.
+pub(crate) fn before_restore(plan: &Plan, spec: &Spec<'_>, request: &Request<'_>) -> Vec<Deed> {
+    let mut deeds = before(plan, spec, request);
+    deeds.retain(|deed| !matches!(deed, Deed::NotifySocket | Deed::Fifo | Deed::Anchor | Deed::Fill));
+    deeds
+}
+
 /// What is done from the first process on.
 pub(crate) fn from_launch(plan: &Plan, facts: &Facts, spec: &Spec<'_>, request: &Request<'_>) -> Vec<Deed> {
     let run = request.options.run;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Hooks (runtime-spec, config.md, "POSIX-platform Hooks"): each gets the container's state on standard input.
 
+use crate::create::Request;
 use crate::record::{Record, State, Status};
 use crate::spawn::{Place, Program, explain};
 use crate::store::Home;
@@ -9,7 +10,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Kind, Result};
-use insula_spec::Hook;
+use insula_spec::{Hook, Spec};
 use insula_sys::weak::{self, Weakness};
 use rustix::fd::BorrowedFd;
 use rustix::fs::CWD;
@@ -34,6 +35,24 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
+    /// The container that `request` makes at `home`, which has no process yet.
+    pub(crate) fn new(
+        spec: &'a Spec<'_>,
+        request: &Request<'a>,
+        annotations: &'a BTreeMap<String, String>,
+        home: &'a Home,
+    ) -> Self {
+        Self {
+            oci_version: &spec.oci_version,
+            id: request.id,
+            pid: 0,
+            bundle: request.bundle,
+            annotations,
+            home: Some(home.fd()),
+            signals: None,
+        }
+    }
+
     /// The container of `record`, whose process is there.
     pub(crate) fn of(record: &'a Record, home: &'a Home, signals: Option<BorrowedFd<'a>>) -> Self {
         Self {

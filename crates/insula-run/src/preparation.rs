@@ -2,7 +2,7 @@
 //! The first part of making a container: what is made before there is a process, and taken back if that fails.
 
 use crate::anchor;
-use crate::create::{Request, enters_late};
+use crate::create::{Draft, Request, enters_late};
 use crate::deeds::Deed;
 use crate::file;
 use crate::gather;
@@ -46,7 +46,37 @@ pub(crate) struct Preparation<'a> {
     pub(crate) filled: Option<Filled>,
 }
 
-impl Preparation<'_> {
+impl<'a> Preparation<'a> {
+    /// What `draft` has decided, of which nothing is made yet.
+    pub(crate) fn new(
+        draft: Draft,
+        spec: &'a Spec<'a>,
+        config: &'a [u8],
+        request: &'a Request<'a>,
+        log: &'a dyn Log,
+    ) -> Self {
+        let Draft { joins, hierarchies, facts, group, devices, plan, class, rootless: _ } = draft;
+        Self {
+            spec,
+            config,
+            request,
+            log,
+            joins: Some(joins),
+            hierarchies,
+            facts,
+            intended: group.intent(),
+            group: Some(group),
+            devices,
+            plan,
+            making: Making { home: None, cgroup: None, class: false, anchored: false },
+            class,
+            notify: None,
+            fifo: None,
+            anchor: None,
+            filled: None,
+        }
+    }
+
     pub(crate) fn perform(&mut self, root: &Root, deed: Deed) -> Result<()> {
         match deed {
             Deed::Claim => {

@@ -9,4 +9,5 @@ mod failures;
 mod flags;
 mod life;
 mod machine;
+mod page;
 mod requests;

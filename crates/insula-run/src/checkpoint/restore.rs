@@ -6,15 +6,15 @@ use super::criu::{Criu, FIRST_INHERITED, Start};
 use super::journal::Journal;
 use super::yard::Yard;
 use super::{Choices, EMPTY_NAMESPACES, EXTERNAL_NAMESPACES, LOG_LEVEL, externals};
-use crate::create::{Container, Draft, Request as Create, annotations, draft, rootfs, write_pid_file};
+use crate::create::{Container, Request as Create, annotations, draft, rootfs, write_pid_file};
 use crate::expect::Expectation;
 use crate::handle::{Handle, Identity};
 use crate::hooks::Subject;
 use crate::launch::Log;
-use crate::preparation::Making;
+use crate::preparation::Preparation;
 use crate::record::{Record, Status, this_boot};
-use crate::store::{CONFIG, Root};
-use crate::{file, foreground, gather, handover, maps, verify};
+use crate::store::Root;
+use crate::{deeds, file, foreground, gather, handover, maps, verify};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,7 +23,7 @@ use insula_criu::{CgroupMode, Features, Options, Request};
 use insula_error::{Error, Result};
 use insula_ns::Kind;
 use insula_plan::Want;
-use insula_spec::{Resources, Spec};
+use insula_spec::Spec;
 use insula_sys::process::{Cloned, clone, clone3, setns};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, OFlags};
@@ -58,22 +58,20 @@ pub fn restore(
     let descriptors = super::descriptors(&super::directory(choices.image_path, OPEN, false)?, choices.image_path)?;
     let work_path = choices.work_path.unwrap_or(choices.image_path);
     drop(super::directory(work_path, "make the directory for CRIU's log", true)?);
-    let Draft { mut joins, facts, group, devices, plan, rootless, .. } = draft(spec, request, Some(root), false)?;
+    let drafted = draft(spec, request, Some(root), false)?;
+    let rootless = drafted.rootless;
     super::refuse_rootless(attempted(), rootless)?;
-    refuse_joins(&plan.wants)?;
+    refuse_joins(&drafted.plan.wants)?;
 
     // From here on something exists that a signal must not leave behind.
     let signals = foreground::take_signals()?;
-    let mut making = Making { home: Some(root.claim(request.id)?), cgroup: None, class: false, anchored: false };
-    let home = making.home()?;
-    home.intend(&group.record())?;
-    file::write_new(home.fd(), CONFIG, config, 0o600)
-        .map_err(|e| Error::kernel(e.raw_os_error(), "keep the document").object(home.path.clone()))?;
-    making.cgroup = Some(group.create()?);
-    making.cgroup()?.approach()?;
+    let mut preparation = Preparation::new(drafted, spec, config, request, log);
+    for deed in deeds::before_restore(&preparation.plan, spec, request) {
+        preparation.perform(root, deed)?;
+    }
+    let Preparation { joins, facts, plan, making, class, .. } = preparation;
+    let mut joins = joins.unwrap_or_default();
     let (home, created) = (making.home()?, making.cgroup()?);
-    let none = Resources::default();
-    created.apply(spec.linux.resources.as_ref().unwrap_or(&none), &devices)?;
     let doors = created.open_for_join(&[])?;
 
     // Streams first, joined namespaces after them; their numbers are those that CRIU sees.
@@ -119,6 +117,8 @@ pub fn restore(
     let started = Criu::start(&start, attempted());
     let (criu_root, places) = yard.leave()?;
     let mut criu = started?;
+    // What it brings back is born there too.
+    class.as_ref().map_or(Ok(()), |class| class.enter(criu.pid()))?;
     if choices.lazy_pages {
         criu.check_features(Features { lazy_pages: true, ..Features::default() })?;
     }
@@ -152,15 +152,7 @@ pub fn restore(
         log.debug(&format!("CRIU: external {external}"));
     }
     let annotations = annotations(spec);
-    let subject = Subject {
-        oci_version: &spec.oci_version,
-        id: request.id,
-        pid: 0,
-        bundle: request.bundle,
-        annotations: &annotations,
-        home: Some(home.fd()),
-        signals: Some(signals.as_fd()),
-    };
+    let subject = Subject { signals: Some(signals.as_fd()), ..Subject::new(spec, request, &annotations, home) };
     let journal = Journal { directory: &work, path: work_path, name: "restore.log" };
     let mut console: Option<OwnedFd> = None;
     let mut hooked = false;
@@ -191,10 +183,11 @@ pub fn restore(
             // All processes are there and none of them runs yet.
             "post-restore" => {
                 let init = open(notification.pid)?;
+                created.inhabited()?;
                 let directory = maps::directory(init.pid)?;
                 let namespaces = verify::namespaces(&plan, &facts, &init, directory.as_fd(), true)?;
                 let record = Record {
-                    resctrl: false,
+                    resctrl: class.is_some(),
                     version: Record::VERSION,
                     oci_version: String::from(spec.oci_version.as_str()),
                     id: String::from(request.id),

@@ -113,6 +113,7 @@ pub(super) fn perform_restore(parsed: &Parsed<'_>, context: &Context<'_>) -> Res
         pid_file: parsed.flag("pid-file"),
         console_socket: parsed.flag("console-socket"),
         serve_terminal: !detach,
+        systemd: parsed.globals().systemd_cgroup,
         options: Options { id: String::from(id), run: true, no_pivot: parsed.is_set("no-pivot"), ..Options::default() },
         pinned,
         created: rfc3339_nano(seconds, nanoseconds),
