@@ -83,7 +83,7 @@ fn ctr_saves_and_continues_its_containers() {
         daemon=$!
         ctr() { command ctr --address $dir/sock "$@"; }
         trap 'for c in k k2 k3; do ctr task kill -s KILL $c; sleep 1; ctr task rm -f $c; ctr container rm $c; done \
-            >/dev/null 2>&1; kill $daemon; wait $daemon' EXIT
+            >/dev/null 2>&1 || :; kill $daemon; wait $daemon || :' EXIT
         n=0; until ctr version >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 100 ]; sleep 0.3; done
         podman() { command podman --root $dir/storage --runroot $dir/run --storage-driver vfs "$@"; }
         tar -C "$rootfs" -c . | podman import - box >/dev/null 2>&1

@@ -13,6 +13,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -68,6 +70,16 @@ fn a_socket_whose_other_end_is_the_hosts() {
     let (listening, ours) = (UnixDatagram::bind(place.join("log")).expect("bind"), UnixDatagram::unbound());
     let ours = ours.expect("a socket");
     ours.connect(place.join("log")).expect("connect");
+    // Somebody must listen at all times: the counter waits once the socket is full.
+    let received = Arc::new(AtomicU64::new(0));
+    let noted = Arc::clone(&received);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 32];
+        while let Ok(length) = listening.recv(&mut buffer) {
+            let number = std::str::from_utf8(&buffer[..length]).ok().and_then(|text| text.trim().parse().ok());
+            noted.store(number.unwrap_or_default(), Ordering::Relaxed);
+        }
+    });
     let mut bundle = counting(&lab);
     // It belongs to the network in which it was made, and has the same path inside, where CRIU connects it again.
     bundle.inherit("network").bind(&place, place.to_str().expect("text"), &[]);
@@ -78,14 +90,8 @@ fn a_socket_whose_other_end_is_the_hosts() {
     eventually("the container to be started", || (!started.is_running()).then_some(()));
     await_file(&container, "/counter/i");
     only_with(&lab, &container, "--ext-unix-sk", "external");
-    listening.set_read_timeout(Some(Duration::from_secs(60))).expect("a deadline");
     let now = count(&container);
-    let mut buffer = [0; 32];
-    eventually("a later count", || {
-        let length = listening.recv(&mut buffer).expect("a datagram");
-        let number: u64 = std::str::from_utf8(&buffer[..length]).ok()?.trim().parse().ok()?;
-        (number > now).then_some(())
-    });
+    eventually("a later count over the socket", || (received.load(Ordering::Relaxed) > now).then_some(()));
 }
 
 #[test]
