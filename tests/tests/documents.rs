@@ -34,11 +34,8 @@ pages! {
 }
 
 /// Pages whose examples are run by other tests, which start what they need: page, the test's file.
-const RUN_ELSEWHERE: &[(&str, &str)] = &[
-    ("checkpoint.md", "checkpoint/page.rs"),
-    ("engines.md", "engines/page.rs"),
-    ("kubernetes.md", "engines/page.rs"),
-];
+const RUN_ELSEWHERE: &[(&str, &str)] =
+    &[("checkpoint.md", "checkpoint/page.rs"), ("engines.md", "engines/page.rs"), ("kubernetes.md", "engines/page.rs")];
 
 /// The names of all pages.
 fn names() -> Vec<String> {
