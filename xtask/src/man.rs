@@ -2,8 +2,8 @@
 //! Man pages in man(7) markup.
 
 use insula_cli::command::Section;
-use insula_cli::flag::{Flag, Rest};
-use insula_cli::help::{OVERVIEW, explanation};
+use insula_cli::flag::Flag;
+use insula_cli::help::{OVERVIEW, arguments, explanation, listed, paragraphs, sentence, usage};
 use insula_cli::{COMMANDS, Command, GLOBALS};
 
 /// insula(8).
@@ -17,7 +17,7 @@ pub(crate) fn overview() -> String {
     for section in Section::ALL {
         page.line(&format!(".SS {}", escaped(&title(section.heading()))));
         for command in COMMANDS.iter().filter(|command| command.section == *section) {
-            page.item(&format!("\\fBinsula\\-{}\\fR(8)", command.name), &capital(command.summary));
+            page.item(&format!("\\fBinsula\\-{}\\fR(8)", command.name), &sentence(command.summary));
         }
     }
     page.flags("GLOBAL OPTIONS", GLOBALS);
@@ -36,21 +36,19 @@ pub(crate) fn page(command: &Command) -> String {
     page.line(&format!("\\fBinsula {}\\fR{}", command.name, synopsis(command)));
     page.heading("DESCRIPTION");
     page.paragraphs(command.about);
-    if !command.positionals.is_empty() || command.rest.is_some() {
+    let words = arguments(command);
+    if !words.is_empty() {
         page.heading("ARGUMENTS");
     }
-    for positional in command.positionals {
-        page.item(&format!("\\fI{}\\fR", escaped(positional.name)), &capital(positional.summary));
-    }
-    if let Some(Rest { usage, summary, .. }) = command.rest {
-        page.item(&format!("\\fI{}\\fR", escaped(usage)), &capital(summary));
+    for (word, summary) in words {
+        page.item(&format!("\\fI{}\\fR", escaped(word.trim_matches(['<', '>']))), &sentence(summary));
     }
     for group in command.options {
         page.flags(group.heading, group.flags);
     }
     page.heading("EXAMPLES");
     for example in command.examples {
-        page.paragraphs(&format!("{}:", capital(example.what)));
+        page.paragraphs(&format!("{}:", sentence(example.what)));
         page.verbatim(example.line);
     }
     page.heading("SEE ALSO");
@@ -59,7 +57,7 @@ pub(crate) fn page(command: &Command) -> String {
 }
 
 fn synopsis(command: &Command) -> String {
-    let usage = insula_cli::help::usage(command);
+    let usage = usage(command);
     escaped(usage.strip_prefix(command.name).unwrap_or(&usage))
 }
 
@@ -91,8 +89,8 @@ impl Page {
     }
 
     fn paragraphs(&mut self, text: &str) {
-        for paragraph in text.split("\n\n") {
-            if paragraph.starts_with(' ') {
+        for (paragraph, verbatim) in paragraphs(text) {
+            if verbatim {
                 self.verbatim(paragraph.trim());
             } else {
                 self.line(".PP");
@@ -113,13 +111,13 @@ impl Page {
         self.line(&format!("{}.", marked(text)));
     }
 
-    fn flags(&mut self, heading: &str, flags: &[Flag]) {
+    fn flags(&mut self, heading: &str, flags: &'static [Flag]) {
         self.heading(heading);
-        for flag in flags.iter().filter(|flag| !flag.hidden) {
+        for flag in listed(flags) {
             let short = flag.short.map_or_else(String::new, |letter| format!("\\fB\\-{letter}\\fR, "));
             let meta = flag.takes.meta();
             let value = if meta.is_empty() { meta } else { format!(" \\fI{}\\fR", escaped(&meta)) };
-            self.item(&format!("{short}\\fB\\-\\-{}\\fR{value}", escaped(flag.long)), &capital(&explanation(flag)));
+            self.item(&format!("{short}\\fB\\-\\-{}\\fR{value}", escaped(flag.long)), &sentence(&explanation(flag)));
         }
     }
 }
@@ -137,14 +135,9 @@ fn escaped(text: &str) -> String {
     if text.starts_with('.') { format!("\\&{text}") } else { text }
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
 /// `LIFE CYCLE` as `Life cycle`.
 fn title(heading: &str) -> String {
-    capital(&heading.to_lowercase())
+    sentence(&heading.to_lowercase())
 }
 
 #[cfg(test)]

@@ -84,6 +84,23 @@ pub fn explanation(flag: &Flag) -> String {
     text
 }
 
+/// The words that a command expects, as its usage writes them, and what each stands for.
+pub fn arguments(command: &Command) -> Vec<(String, &'static str)> {
+    let mut words: Vec<_> = command.positionals.iter().map(|p| (format!("<{}>", p.name), p.summary)).collect();
+    words.extend(command.rest.map(|rest| (rest.usage.into(), rest.summary)));
+    words
+}
+
+/// The flags that are shown to people.
+pub fn listed(flags: &'static [Flag]) -> impl Iterator<Item = &'static Flag> {
+    flags.iter().filter(|flag| !flag.hidden)
+}
+
+/// The paragraphs of a text, and whether a paragraph keeps its line breaks.
+pub fn paragraphs(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    text.split("\n\n").map(|paragraph| (paragraph, paragraph.starts_with(' ')))
+}
+
 struct Writer {
     text: String,
     width: usize,
@@ -99,9 +116,7 @@ impl Writer {
         self.wrapped(&format!("insula {}", usage(command)), 3, 6);
         self.heading("DESCRIPTION");
         self.paragraphs(command.about);
-        let mut words: Vec<(String, String)> =
-            command.positionals.iter().map(|p| (format!("<{}>", p.name), p.summary.into())).collect();
-        words.extend(command.rest.map(|rest| (rest.usage.into(), rest.summary.into())));
+        let words: Vec<_> = arguments(command).into_iter().map(|(word, summary)| (word, summary.into())).collect();
         if !words.is_empty() {
             self.heading("ARGUMENTS");
             self.pairs(&words);
@@ -157,14 +172,13 @@ impl Writer {
         self.text.extend([on, heading, ":", off, "\n"]);
     }
 
-    fn flags(&mut self, heading: &str, flags: &[Flag]) {
-        let shown = flags.iter().filter(|flag| !flag.hidden);
+    fn flags(&mut self, heading: &str, flags: &'static [Flag]) {
         // Flags without a letter line up below those with one.
         let column = |flag: &Flag| match flag.short {
             Some(_) => spelling(flag),
             None => format!("    {}", spelling(flag)),
         };
-        let rows: Vec<(String, String)> = shown.map(|flag| (column(flag), explanation(flag))).collect();
+        let rows: Vec<(String, String)> = listed(flags).map(|flag| (column(flag), explanation(flag))).collect();
         self.heading(heading);
         self.pairs(&rows);
     }
@@ -189,11 +203,11 @@ impl Writer {
     }
 
     fn paragraphs(&mut self, text: &str) {
-        for (index, paragraph) in text.split("\n\n").enumerate() {
+        for (index, (paragraph, verbatim)) in paragraphs(text).enumerate() {
             if index > 0 {
                 self.text.push('\n');
             }
-            if paragraph.starts_with(' ') {
+            if verbatim {
                 self.verbatim(paragraph, 3);
             } else {
                 self.wrapped(paragraph, 3, 3);
@@ -241,7 +255,7 @@ impl Writer {
 }
 
 /// With a capital at the beginning.
-fn sentence(text: &str) -> String {
+pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
