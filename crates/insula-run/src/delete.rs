@@ -24,7 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// `State` if it runs and `force` is not given.
 pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
-    home.lock()?;
+    if force {
+        // What another command, or its own creator, has taken away meanwhile needs no force.
+        if !home.lock_again()? {
+            return Ok(());
+        }
+    } else {
+        home.lock()?;
+    }
     end_noted(home.fd());
     let record = match home.record() {
         Ok(Some(record)) => record,
