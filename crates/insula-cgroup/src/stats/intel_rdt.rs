@@ -44,9 +44,9 @@ pub struct IntelRdt {
 pub struct L3CacheInfo {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cbm_mask: String,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub min_cbm_bits: u64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub num_closids: u64,
 }
 
@@ -54,13 +54,13 @@ pub struct L3CacheInfo {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names are those of the kernel's files")]
 pub struct MemBwInfo {
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub bandwidth_gran: u64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub delay_linear: u64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub min_bandwidth: u64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub num_closids: u64,
 }
 
@@ -77,8 +77,4 @@ pub struct Bandwidth {
 #[expect(missing_docs, reason = "the names are those of the kernel's files")]
 pub struct Occupancy {
     pub llc_occupancy: u64,
-}
-
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
