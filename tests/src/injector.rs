@@ -41,8 +41,10 @@ pub struct Point {
 /// What came of a command.
 #[derive(Debug)]
 pub struct Injected {
-    /// How it ended, and what it said; killed after 10 s.
+    /// How it ended, and what it said.
     pub output: Output,
+    /// How long it went on after the fault, and after the end of a stop; what has not ended 10 s later is killed.
+    pub lasted: Duration,
     /// Whether the point was reached.
     pub hit: bool,
     /// All points that were passed.
@@ -100,7 +102,9 @@ fn perform(invocation: Invocation, target: Option<(Point, Fault)>, alone: bool) 
         // It may have ended in the call in which it was stopped.
         let _gone = kill(stopped, Signal::SIGKILL);
     }
-    let status = ended.unwrap_or_else(|| wait(&mut child, started));
+    let struck = Instant::now();
+    let status = ended.unwrap_or_else(|| wait(&mut child, struck));
+    let lasted = struck.elapsed();
     let read = |file: &mut File| {
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).expect("read the output");
@@ -109,19 +113,27 @@ fn perform(invocation: Invocation, target: Option<(Point, Fault)>, alone: bool) 
     let (stdout, stderr) = (read(&mut stdout), read(&mut stderr));
     Injected {
         output: Output { command: line, status, stdout, stderr, elapsed: started.elapsed() },
+        lasted,
         hit: hit.is_some(),
         points,
     }
 }
 
+impl Injected {
+    /// Whether it had to be killed, since it did not end.
+    pub fn hung(&self) -> bool {
+        self.lasted > LONGEST
+    }
+}
+
 /// Waits for the end, which is SIGKILL for one that does not end by itself.
-fn wait(child: &mut Child, started: Instant) -> ExitStatus {
+fn wait(child: &mut Child, struck: Instant) -> ExitStatus {
     let mut pause = Duration::from_micros(200);
     loop {
         if let Some(status) = child.try_wait().expect("wait for the command") {
             return status;
         }
-        if started.elapsed() > LONGEST {
+        if struck.elapsed() > LONGEST {
             child.kill().expect("kill a command that hangs");
         }
         std::thread::sleep(pause);

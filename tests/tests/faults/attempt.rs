@@ -104,12 +104,11 @@ impl Stage {
         let container = lab.container(bundle);
         (case.prepare)(&container);
         let injected = inject(self.command(&container, case.words), Some((point, fault)));
-        let took = injected.output.elapsed;
-        let (code, stopped) = (injected.output.code(), matches!(fault, Fault::Stop(_)));
-        let by_us = matches!(fault, Fault::Kill | Fault::Stop(_)) && point.process == 0;
+        let code = injected.output.code();
+        let by_us = injected.hung() || (matches!(fault, Fault::Kill | Fault::Stop(_)) && point.process == 0);
         let mut verdict = Verdict { hit: injected.hit, ..Verdict::default() };
-        if took > PROMPT && !stopped {
-            verdict.slow.push(format!("the command took {took:?}"));
+        if injected.lasted > PROMPT {
+            verdict.slow.push(format!("the command went on for {:?}", injected.lasted));
         }
         if code > 127 && !(by_us && code == 137) && code != 255 {
             verdict.wrong.push(format!("it was killed: {}", injected.output));
