@@ -46,7 +46,7 @@ impl<'lab> Neighbours<'lab> {
         let containers: Vec<_> = ["", "-one-more"]
             .map(|suffix| {
                 let mut bundle = lab.bundle();
-                bundle.args(&["sleep", "300"]).set("/linux/cgroupsPath", cgroup(suffix).into());
+                bundle.args(&["sleep", "36000"]).set("/linux/cgroupsPath", cgroup(suffix).into());
                 lab.container(&bundle).detached()
             })
             .into();
@@ -69,6 +69,8 @@ fn tear(name: &str, few: usize) {
     let neighbours = Neighbours::new(&lab);
     let mut bundle = lab.bundle();
     bundle.args(&["sleep", "60"]).set("/linux/cgroupsPath", format!("/{}-torn-one", lab.name()).into());
+    // Thousands of containers, of which the kernel takes away the network slowly.
+    bundle.inherit("network");
     let before = Snapshot::take(&lab);
     let path_of = |container: &Container<'_>| -> PathBuf { lab.state_root().join(container.id()).join(name) };
     let first = lab.container(&bundle).detached();
