@@ -241,6 +241,31 @@ fn mounts_and_hooks() {
 }
 
 #[test]
+fn lists_and_texts_have_limits() {
+    let device = json!({"path": "/dev/a", "type": "c", "major": 1, "minor": 3});
+    let text = |length: usize| format!("A={}", "a".repeat(length - 2));
+    accepts(&[
+        ("/process/user/additionalGids", json!(vec![1; 65_536])),
+        ("/process/env", json!([text(131_071)])),
+        ("/process/env", json!(vec![text(100_000); 60])),
+    ]);
+    refuses(&[
+        ("/linux/devices", json!(vec![device; 100_001]), "/linux/devices", "limit is 100000"),
+        (
+            "/linux/resources/devices",
+            json!(vec![json!({"allow": false}); 100_001]),
+            "/linux/resources/devices",
+            "limit is 100000",
+        ),
+        ("/process/user/additionalGids", json!(vec![1; 65_537]), "/process/user/additionalGids", "limit is 65536"),
+        ("/process/args", json!(["a", text(131_072)]), "/process/args/1", "kernel takes 131071"),
+        ("/process/env", json!([text(131_072)]), "/process/env/0", "kernel takes 131071"),
+        ("/process/args", json!(vec![text(100_000); 70]), "/process/args", "kernel takes 6291456"),
+        ("/process/env", json!(vec![text(100_000); 70]), "/process/env", "kernel takes 6291456"),
+    ]);
+}
+
+#[test]
 fn id_mappings() {
     let map = |lines: &[(u32, u32, u32)]| {
         let lines: Vec<Value> =
