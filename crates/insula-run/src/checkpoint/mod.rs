@@ -90,11 +90,11 @@ fn refuse_rootless(attempted: String, rootless: bool) -> Result<()> {
     Ok(())
 }
 
-/// Lets root of the container's user namespace search the directory of the images, which CRIU reads as that user. It
-/// becomes the directory's owner, where others may not search it anyway.
+/// Lets root of the container's user namespace search the directory of the images, by its group: CRIU opens some of them
+/// as that user, and some as the host's root without its rights, who must stay the owner. Others may do no more than before.
 fn admit(images: &OwnedFd, spec: &Spec<'_>) -> Result<()> {
     let root = |map: &[insula_spec::IdMapping]| map.iter().find(|m| m.container_id == 0).map(|m| m.host_id);
-    let (Some(uid), Some(gid)) = (root(&spec.linux.uid_mappings), root(&spec.linux.gid_mappings)) else {
+    let (Some(_), Some(gid)) = (root(&spec.linux.uid_mappings), root(&spec.linux.gid_mappings)) else {
         return Ok(());
     };
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), "let the container's root read the images");
@@ -102,7 +102,8 @@ fn admit(images: &OwnedFd, spec: &Spec<'_>) -> Result<()> {
     if stat.st_mode & 0o001 != 0 || stat.st_uid != 0 {
         return Ok(());
     }
-    rustix::fs::fchown(images, Some(rustix::fs::Uid::from_raw(uid)), Some(rustix::fs::Gid::from_raw(gid)))
+    rustix::fs::fchown(images, None, Some(rustix::fs::Gid::from_raw(gid)))
+        .and_then(|()| rustix::fs::fchmod(images, Mode::from_raw_mode(stat.st_mode & 0o7777 & !0o070 | 0o010)))
         .map_err(failed)
 }
 
