@@ -3,10 +3,15 @@
 //!
 //! The floor (`benches/floor`) does what the default document demands with the cheapest safe system calls, and parses
 //! nothing. Every figure is taken in a private mount namespace that shows one cgroup version only, because crun
-//! refuses both at once. The tables go to standard output and between the markers in `docs/performance.md`.
+//! refuses both at once. The tables go to standard output, and with `--write` between the markers in
+//! `docs/performance.md`, where the last three comparisons with what is aimed at are kept.
 
 pub(crate) mod contest;
 mod document;
+mod engine;
+mod engine_document;
+mod figures;
+mod scale;
 mod stopwatch;
 pub(crate) mod subject;
 pub(crate) mod yardstick;
@@ -35,29 +40,37 @@ pub(crate) const VIEWS: &[(&str, &str, &str)] = &[
 /// Rounds of the quick mode: about a minute.
 const ROUNDS: usize = 40;
 
-/// `cargo xtask bench [--rounds N]`
+/// `cargo xtask bench [--rounds N] [--write]`
 pub(crate) fn run(args: &[String]) -> Outcome {
-    let rounds = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let write = args.iter().any(|arg| arg == "--write");
+    let rounds = match args.iter().map(String::as_str).filter(|arg| *arg != "--write").collect::<Vec<_>>()[..] {
         [] => ROUNDS,
         ["--rounds", rounds] => rounds.parse().map_err(|_| format!("--rounds {rounds:?}: not a number"))?,
         ["--inside", view, rounds] => return inside(view, rounds.parse().map_err(|_| "not for people")?),
-        _ => return Err("usage: cargo xtask bench [--rounds N]".into()),
+        _ => return Err("usage: cargo xtask bench [--rounds N] [--write]".into()),
     };
     if rounds == 0 {
         return Err("--rounds 0: nothing to measure".into());
     }
     setup::ensure()?;
     execute(&mut cargo(["build", "--release", "--package", "insula"]))?;
+    execute(&mut cargo(["build", "--release", "--package", "insula-seccomp", "--example", "first_filter"]))?;
     yardstick::build(&target().join("bench"))?;
-    let mut text = machine(&format!("bench --rounds {rounds}"))?;
+    let machine = machine(&format!("bench --rounds {rounds}"))?;
+    let (mut text, mut all) = (String::new(), Vec::new());
     for (view, title, prepare) in VIEWS {
         eprintln!("measuring: {title}");
         let tables = from_view(prepare, &["bench", "--inside", view, &rounds.to_string()])
             .unwrap_or_else(|reason| format!("Not measured: {reason}\n"));
+        let (tables, figures) = figures::split(&tables);
+        all.extend(figures);
         text.extend(["\n### ", *title, "\n\n", &tables]);
     }
-    println!("{text}");
-    document::update(&root().join("docs/performance.md"), &text)?;
+    let summary = format!("{machine}\n{}", figures::compare(&all));
+    println!("{summary}\n{text}");
+    if write {
+        document::update(&root().join("docs/performance.md"), &summary, &text)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ mod demo;
 mod dist;
 mod docs;
 mod fuzz;
+mod hot;
 mod lint;
 mod man;
 mod setup;
@@ -39,7 +40,8 @@ const TASKS: &[Task] = &[
     ("book", "", "write docs/ as a book to target/book, and follow its links (mdBook)", book::run),
     ("cross", "", "build for aarch64, run what an emulator can", cross::run),
     ("lint", "", "formatting, clippy, house rules, licences", lint::run),
-    ("bench", "[--rounds N]", "measure insula beside its peers", bench::run),
+    ("bench", "[--rounds N] [--write]", "measure insula beside its peers", bench::run),
+    ("hot", "", "write which functions the commands of a container's life execute", hot::run),
     ("fuzz", "[TARGET...] [--seconds N] [--at-once N]", "feed random input to what parses", fuzz::run),
     ("soak", "[--faults] [--races] [--kills] [--load]", "all faults, races, kills and load; takes hours", soak::run),
     ("completions", "", "write shell completions to target/dist", docs::completions),

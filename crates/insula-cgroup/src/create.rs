@@ -111,6 +111,12 @@ impl Created {
         self.group.check_place(pid)
     }
 
+    /// The cgroup, which stays.
+    pub fn into_group(self) -> Group {
+        self.abandon();
+        self.group
+    }
+
     /// Nothing will come to be in the cgroup: what kept it in being ends.
     pub fn abandon(&self) {
         self.placeholder.take();

@@ -14,7 +14,10 @@ pub(crate) fn open(dir: BorrowedFd<'_>, name: &str, flags: OFlags) -> Result<Own
 
 /// Writes `value` into the file `name` of the cgroup `dir`.
 pub(crate) fn write(dir: BorrowedFd<'_>, name: &str, value: &str) -> Result<()> {
-    write_to(open(dir, name, OFlags::WRONLY)?.as_fd(), value)
+    let file = open(dir, name, OFlags::WRONLY)?;
+    write_to(file.as_fd(), value)?;
+    insula_sys::memory::leave(file);
+    Ok(())
 }
 
 /// Writes `value` in one call: the files of a cgroup take each write as one whole value.
@@ -29,7 +32,10 @@ pub(crate) fn write_to(fd: BorrowedFd<'_>, value: &str) -> Result<()> {
 
 /// Reads the file `name` of the cgroup `dir`.
 pub(crate) fn read(dir: BorrowedFd<'_>, name: &str) -> Result<String> {
-    read_all(open(dir, name, OFlags::RDONLY)?.as_fd())
+    let file = open(dir, name, OFlags::RDONLY)?;
+    let text = read_all(file.as_fd());
+    insula_sys::memory::leave(file);
+    text
 }
 
 /// Reads all that is left of a file. Those of cgroup file systems, and /proc/self/cgroup, are made whole at the first read:

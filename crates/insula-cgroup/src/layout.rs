@@ -273,7 +273,9 @@ fn is_filesystem(fd: BorrowedFd<'_>, magic: u64) -> bool {
 fn read_proc(name: &'static str) -> Result<String> {
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), "find the cgroup hierarchies").object(name);
     let fd = rustix::fs::open(name, OFlags::RDONLY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(failed)?;
-    crate::file::read_all(fd.as_fd()).map_err(failed)
+    let text = crate::file::read_all(fd.as_fd()).map_err(failed);
+    insula_sys::memory::leave(fd);
+    text
 }
 
 /// Opens the root of the hierarchy mounted at `mount` below [`ROOT`], as a record names it.

@@ -38,8 +38,8 @@ extern "C" fn insula_main() -> i32 {
     if let Some(name) = insula_start::env().nth(1).and_then(|entry| entry.to_bytes().strip_prefix(b"W=")) {
         insula_sys::weak::choose(name);
     }
-    let Some((socket, mut reader, count)) = list() else { return FAILED };
-    let mut init = walk::Init::new(socket);
+    let Some((socket, steps, mut reader, count)) = list() else { return FAILED };
+    let mut init = walk::Init::new(socket, steps);
     for step in 0..count {
         init.step = step;
         let done = match insula_steps::Step::read(&mut reader) {
@@ -54,8 +54,8 @@ extern "C" fn insula_main() -> i32 {
     0
 }
 
-/// The list of steps: socket to the host side, the steps, their count.
-fn list() -> Option<(rustix::fd::BorrowedFd<'static>, Reader<'static>, u32)> {
+/// The list of steps: socket to the host side, the mapping of the steps, the steps, their count.
+fn list() -> Option<(rustix::fd::BorrowedFd<'static>, &'static [u8], Reader<'static>, u32)> {
     let place = insula_start::env().next()?.to_bytes().strip_prefix(b"P=")?;
     let mut numbers = place.split(|byte| *byte == b',').map(|digits| {
         digits.iter().try_fold(0_u64, |n, digit| n.checked_mul(10)?.checked_add(u64::from(digit.checked_sub(b'0')?)))
@@ -70,5 +70,5 @@ fn list() -> Option<(rustix::fd::BorrowedFd<'static>, Reader<'static>, u32)> {
     }
     let count = u32::get(&mut reader).ok()?;
     let socket = Fd::get(&mut reader).ok()?;
-    Some((insula_sys::memory::borrow(socket.0 as i32), reader, count))
+    Some((insula_sys::memory::borrow(socket.0 as i32), bytes, reader, count))
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use insula_steps::message::{Call, Tag};
 use insula_steps::{
-    ATTACH_DIR, ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT,
+    ATTACH_DIR, ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_LENIENT, MOUNT_PARENT,
     MOUNT_PLAIN_DIR, Strings,
 };
 use insula_sys::mount::{MountAttr, attr, clone_with_attr, mount_setattr, propagation};
@@ -25,6 +25,11 @@ use rustix::mount::{
 
 /// f_type of procfs (statfs(2)).
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
+/// Directories that every procfs has.
+const DIRECTORIES: &[&CStr] = &[c"bus", c"fs", c"irq", c"sys"];
+/// Files of a procfs, to be masked.
+const FILES: &[&CStr] = &[c"/proc/kcore", c"/proc/keys", c"/proc/sched_debug", c"/proc/timer_list"];
 
 /// What a step asks of a new file system.
 pub(crate) struct NewMount<'a> {
@@ -168,15 +173,18 @@ impl Init {
     /// [`insula_steps::Step::Mount`]
     pub(crate) fn mount(&mut self, new: &NewMount<'_>) -> Outcome<()> {
         let copy_up = new.flags & MOUNT_COPY_UP != 0;
+        if !copy_up && is_simple(new) && self.mount_in_own_parent(new) {
+            return Ok(());
+        }
         // The copy is written before the mount turns read-only.
         let first = if copy_up { new.attributes & !attr::RDONLY } else { new.attributes };
         let (target, made) = self.mount_point(new.target, new.flags)?;
-        if !made {
-            self.last_parent = None;
-        }
+        self.covered(new.target, new.flags & MOUNT_PLAIN_DIR != 0, made);
         let inherits = new.flags & MOUNT_INHERIT_MODE != 0 && !made;
         let mode = if inherits { mode_of(target) } else { None };
-        if !copy_up && self.root.is_some() && mount_here(new, mode, target) {
+        let keep = new.flags & MOUNT_PARENT != 0 && self.root.is_some();
+        if !copy_up && !keep && self.root.is_some() && is_simple(new) && self.enter(target) && mount_at(new, mode, c".")
+        {
             return Ok(());
         }
         let tree = match new_mount_with_mode(new.fstype, new.options, first, mode) {
@@ -186,7 +194,17 @@ impl Init {
             }
             made => made?,
         };
-        let tree = temporary(tree);
+        let number = tree.as_raw_fd();
+        let tree = if keep {
+            let mut path = Vec::from(new.target.to_bytes());
+            path.push(b'/');
+            self.forget_parent();
+            self.last_parent = Some((path, tree));
+            self.own_parent = true;
+            insula_sys::memory::borrow(number)
+        } else {
+            temporary(tree)
+        };
         if copy_up {
             self.copy_up(target, tree).on(new.target.to_bytes())?;
             if first != new.attributes {
@@ -197,6 +215,47 @@ impl Init {
             change(tree, false, &MountAttr { propagation: new.propagation, ..MountAttr::default() })?;
         }
         attach(tree, target).on(new.target.to_bytes())
+    }
+
+    /// Makes `dir` the working directory.
+    fn enter(&mut self, dir: BorrowedFd<'_>) -> bool {
+        (self.at_root, self.in_parent) = (false, false);
+        rustix::process::fchdir(dir).is_ok()
+    }
+
+    /// Mounts on a directory that is made for it in a file system of our own, where a name leads nowhere else. False where
+    /// it is no such place, or the other way can say more.
+    fn mount_in_own_parent(&mut self, new: &NewMount<'_>) -> bool {
+        let (above, name) = crate::paths::split(new.target);
+        let Some((known, parent)) = self.last_parent.as_ref().filter(|_| self.own_parent) else { return false };
+        if known.as_slice() != above || name.is_empty() || name == c"." || name == c".." {
+            return false;
+        }
+        if rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)).is_err() {
+            return false;
+        }
+        if !self.in_parent {
+            if rustix::process::fchdir(parent).is_err() {
+                return false;
+            }
+            (self.at_root, self.in_parent) = (false, true);
+        }
+        mount_at(new, None, name)
+    }
+
+    /// Something was mounted at `target`, which was `made` for it, is a `plain` directory of the root file system, or may be
+    /// anything: the last parent may lie under it now.
+    fn covered(&mut self, target: &CStr, plain: bool, made: bool) {
+        let target = target.to_bytes();
+        if target == b"/proc" || !(plain || made || target.starts_with(b"/sys/") || target.starts_with(b"/proc/")) {
+            self.own_procfs = None;
+        }
+        let elsewhere = plain || target.starts_with(b"/sys/") || target.starts_with(b"/proc/");
+        let above = |known: &[u8]| known.strip_prefix(target).is_some_and(|rest| rest.starts_with(b"/"));
+        let apart = matches!(&self.last_parent, Some((known, _)) if self.own_parent && elsewhere && !above(known));
+        if !made && !apart {
+            self.forget_parent();
+        }
     }
 
     /// The directory to mount on, and whether it was made where nothing else can lie.
@@ -215,7 +274,7 @@ impl Init {
                 .on(target.to_bytes());
         }
         let (dir, made) = self.mount_dir(target)?;
-        if !made {
+        if !made && !self.on_root {
             refuse_procfs(dir).on(target.to_bytes())?;
         }
         Ok((dir, made))
@@ -231,14 +290,12 @@ impl Init {
         } else {
             (self.ensure_file(target)?, false)
         };
-        if flags & ATTACH_ON_PROC == 0 && !made && !plain {
+        if flags & ATTACH_ON_PROC == 0 && !made && !plain && !self.on_root {
             refuse_procfs(point).on(target.to_bytes())?;
         }
         attach(tree, point).on(target.to_bytes())?;
         done(tree);
-        if !made {
-            self.last_parent = None;
-        }
+        self.covered(target, plain, made);
         Ok(())
     }
 
@@ -264,9 +321,11 @@ impl Init {
         }
         let dir = is_dir(tree).of(Call::Stat).on(source.to_bytes())?;
         let point = if dir { self.mount_dir(target)?.0 } else { self.ensure_file(target)? };
-        refuse_procfs(point).on(target.to_bytes())?;
+        if !self.on_root {
+            refuse_procfs(point).on(target.to_bytes())?;
+        }
         attach(tree, point).on(target.to_bytes())?;
-        self.last_parent = None;
+        self.forget_parent();
         Ok(())
     }
 
@@ -281,10 +340,17 @@ impl Init {
 
     /// [`insula_steps::Step::Mask`]: looks first, because a refused bind costs an RCU grace period.
     pub(crate) fn mask(&mut self, path: &CStr, null: u32, more: Strings<'_>) -> Outcome<()> {
-        let (target, dir) = match self.resolve_dir(path) {
+        // These are known to be files, where a procfs has them.
+        let file = FILES.contains(&path) && self.mask_file.is_some();
+        let looked = if file { self.resolve(path).map(|file| (file, false)) } else { self.resolve_dir(path) };
+        let (target, dir) = match looked {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             done => done.of(Call::Openat2).on(path.to_bytes())?,
         };
+        // An empty tmpfs each, whose root alone can ever be in it.
+        if dir && self.mask_dir.is_none() && more.is_empty() && self.cover_here(target) {
+            return Ok(());
+        }
         let first = if dir { &self.mask_dir } else { &self.mask_file };
         let cover = match first {
             Some(covered) => {
@@ -292,11 +358,11 @@ impl Init {
                 return attach(cover, target).on(path.to_bytes());
             }
             None if dir => {
-                let mut options = Vec::from(&b"nr_blocks=1\0nr_inodes=1\0"[..]);
+                let mut options = Vec::from(&b"nr_inodes=1\0"[..]);
                 for option in more.iter() {
                     options.extend_from_slice(option.to_bytes_with_nul());
                 }
-                let options = Strings::packed(2 + more.iter().count() as u32, &options);
+                let options = Strings::packed(1 + more.iter().count() as u32, &options);
                 new_mount(c"tmpfs", options, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)?
             }
             None if weak::is(Weakness::MaskByName) => clone_tree(self.resolve(c"/dev/null").of(Call::Openat2)?, false)?,
@@ -306,6 +372,12 @@ impl Init {
         // One empty tmpfs and one /dev/null serve all: later ones are clones of the first, now that it is attached.
         *(if dir { &mut self.mask_dir } else { &mut self.mask_file }) = Some(cover);
         Ok(())
+    }
+
+    /// Covers the directory behind `target` by one mount(2): two calls, as it takes to clone another cover.
+    fn cover_here(&mut self, target: BorrowedFd<'_>) -> bool {
+        let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        self.enter(target) && rustix::mount::mount(c"tmpfs", c".", c"tmpfs", flags, c"nr_inodes=1").is_ok()
     }
 
     /// [`insula_steps::Step::FileLabel`]
@@ -320,14 +392,17 @@ impl Init {
     }
 
     /// [`insula_steps::Step::ReadOnly`]
-    pub(crate) fn read_only(&self, path: &CStr, alone: bool) -> Outcome<()> {
+    pub(crate) fn read_only(&mut self, path: &CStr, alone: bool) -> Outcome<()> {
+        let read_only = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+        if alone && self.read_only_in_procfs(path, &read_only) {
+            return Ok(());
+        }
         let target = match self.resolve(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             done => done.of(Call::Openat2).on(path.to_bytes())?,
         };
-        let read_only = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
         // KERNEL(6.15): copied and changed in one call; a whole tree would change with all that is below it.
-        let copied = if alone { clone_with_attr(target, &read_only) } else { Err(Errno::NOSYS) };
+        let copied = if alone { clone_with_attr(target, c"", &read_only) } else { Err(Errno::NOSYS) };
         let tree = match copied {
             Err(Errno::NOSYS) => {
                 let tree = temporary(clone_tree(target, !alone).on(path.to_bytes())?);
@@ -339,12 +414,36 @@ impl Init {
         attach(tree, target).on(path.to_bytes())
     }
 
+    /// The same of a directory that every procfs has, by its name in the container's: nobody can put anything else there.
+    /// False where there is no such procfs, or the other way can say more.
+    fn read_only_in_procfs(&mut self, path: &CStr, read_only: &MountAttr) -> bool {
+        let Some(name) =
+            DIRECTORIES.iter().find(|name| path.to_bytes().strip_prefix(b"/proc/") == Some(name.to_bytes()))
+        else {
+            return false;
+        };
+        if self.own_procfs.is_none() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let Ok(procfs) = open_in(self.root(), c"/proc", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) else {
+                return false;
+            };
+            if !rustix::fs::fstatfs(&procfs).is_ok_and(|statfs| statfs.f_type as i64 == PROC_SUPER_MAGIC) {
+                return false;
+            }
+            self.own_procfs = Some(procfs);
+        }
+        let Some(procfs) = self.own_procfs.as_ref().map(AsFd::as_fd) else { return false };
+        let Ok(tree) = clone_with_attr(procfs, name, read_only).map(temporary) else { return false };
+        move_mount(tree, c"", procfs, *name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).is_ok()
+    }
+
     /// [`insula_steps::Step::Pivot`]: the old root ends up stacked on the new one's own directory and is detached there,
     /// without propagating that to the host.
     pub(crate) fn pivot(&mut self) -> Outcome<()> {
         rustix::process::fchdir(self.root()).of(Call::Chdir)?;
         rustix::process::pivot_root(c".", c".").of(Call::Pivot)?;
         // What is left below the working directory is the new root, which stays the working directory.
+        (self.at_root, self.in_parent) = (true, false);
         unmount(c".", UnmountFlags::DETACH).of(Call::Umount)
     }
 
@@ -464,14 +563,16 @@ const FLAGS: &[(u64, MountFlags)] = &[
     (attr::NOSYMFOLLOW, MountFlags::from_bits_retain(256)),
 ];
 
-/// Mounts by one mount(2) on the directory behind `point`, made the working directory: no path is looked up either, for
-/// half the calls. False where only the other way can say why not, or what is asked for: mount(2) would make the file
-/// system read-only, too, and takes all options in one string.
-fn mount_here(new: &NewMount<'_>, mode: Option<u32>, point: BorrowedFd<'_>) -> bool {
+/// Whether mount(2) has flags for all that is asked for. It would make the file system read-only, too, and not only the
+/// mount.
+fn is_simple(new: &NewMount<'_>) -> bool {
     let known = FLAGS.iter().fold(0, |bits, flag| bits | flag.0);
-    if new.propagation != 0 || new.attributes & !known != 0 {
-        return false;
-    }
+    new.propagation == 0 && new.attributes & !known == 0
+}
+
+/// Mounts by one mount(2) on `target`, the working directory or a name in it: no path is looked up either, for half the
+/// calls. False where only the other way can say why not, or what is asked for: mount(2) takes all options in one string.
+fn mount_at(new: &NewMount<'_>, mode: Option<u32>, target: &CStr) -> bool {
     let mut data = Vec::with_capacity(128);
     if let Some(mode) = mode {
         data.extend_from_slice(b"mode=");
@@ -500,8 +601,7 @@ fn mount_here(new: &NewMount<'_>, mode: Option<u32>, point: BorrowedFd<'_>) -> b
     }
     data.push(0);
     let flags = FLAGS.iter().filter(|flag| new.attributes & flag.0 != 0).fold(flags, |all, flag| all | flag.1);
-    rustix::process::fchdir(point).is_ok()
-        && rustix::mount::mount(source, c".", new.fstype, flags, crate::paths::as_c_str(&data)).is_ok()
+    rustix::mount::mount(source, target, new.fstype, flags, crate::paths::as_c_str(&data)).is_ok()
 }
 
 /// The mount point of a line of mountinfo (proc_pid_mountinfo(5)), if it is one of a procfs or sysfs.

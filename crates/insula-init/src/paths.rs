@@ -69,6 +69,23 @@ impl Init {
         open_in(self.root(), path, OFlags::PATH, Mode::empty(), ResolveFlags::empty())
     }
 
+    /// The same, for a mount point; whether it lies on the root's own mount, which is no procfs, is remembered.
+    fn look_for_mount(&mut self, path: &CStr) -> Result<OwnedFd, Errno> {
+        let below = |above: &[u8]| path.to_bytes().starts_with(above);
+        self.on_root = false;
+        // Below these it nearly never does.
+        if self.root.is_none() || below(b"/dev/") || below(b"/proc/") || below(b"/sys/") || below(b"/run/") {
+            return self.look(path);
+        }
+        match open_in(self.root(), path, OFlags::PATH, Mode::empty(), ResolveFlags::NO_XDEV) {
+            Err(Errno::XDEV) => self.look(path),
+            done => {
+                self.on_root = done.is_ok();
+                done
+            }
+        }
+    }
+
     /// The same, for this step.
     pub(crate) fn resolve(&self, path: &CStr) -> Result<BorrowedFd<'static>, Errno> {
         self.look(path).map(temporary)
@@ -95,6 +112,7 @@ impl Init {
     /// The directory to mount on, made where it is missing; whether it was, in the last parent: then it is empty, on a
     /// file system where directories can be made, and no other name of that parent.
     pub(crate) fn mount_dir(&mut self, path: &CStr) -> Outcome<(BorrowedFd<'static>, bool)> {
+        self.on_root = false;
         let (above, name) = split(path);
         let usual = !name.is_empty() && name != c"." && name != c"..";
         let known = matches!(&self.last_parent, Some((known, _)) if known.as_slice() == above);
@@ -105,13 +123,13 @@ impl Init {
         {
             return Ok((dir, true));
         }
-        match self.look(path) {
+        match self.look_for_mount(path) {
             Err(Errno::NOENT) => {}
             done => return done.map(|dir| (temporary(dir), false)).of(Call::Openat2).on(path.to_bytes()),
         }
         if usual && !known {
             let dir = self.ensure_dir(as_c_str(&c_string(above)))?;
-            self.last_parent = Some((Vec::from(above), dir));
+            self.set_parent(above, dir);
             if let Some(dir) = self.make_last(name) {
                 return Ok((dir, true));
             }
@@ -179,6 +197,20 @@ impl Init {
         Ok(dir)
     }
 
+    /// The last parent is another one now.
+    fn set_parent(&mut self, path: &[u8], dir: OwnedFd) {
+        self.forget_parent();
+        self.last_parent = Some((Vec::from(path), dir));
+    }
+
+    /// What was found where the last parent is may lie elsewhere by now.
+    pub(crate) fn forget_parent(&mut self) {
+        if let Some((_, dir)) = self.last_parent.take() {
+            temporary(dir);
+        }
+        (self.own_parent, self.in_parent) = (false, false);
+    }
+
     /// The directory that holds `path`'s last component, made where it is missing, and that component. The last
     /// directory is remembered: device nodes come in rows.
     pub(crate) fn parent<'p>(&mut self, path: &'p CStr) -> Outcome<(&OwnedFd, &'p CStr)> {
@@ -190,7 +222,7 @@ impl Init {
         let known = matches!(&self.last_parent, Some((known, _)) if known.as_slice() == above);
         if !known {
             let dir = self.ensure_dir(as_c_str(&c_string(above)))?;
-            self.last_parent = Some((Vec::from(above), dir));
+            self.set_parent(above, dir);
         }
         match &self.last_parent {
             Some((_, dir)) => Ok((dir, name)),
@@ -200,7 +232,7 @@ impl Init {
 
     /// The file at `path`, made empty where it is missing; what is there keeps its type.
     pub(crate) fn ensure_file(&mut self, path: &CStr) -> Outcome<BorrowedFd<'static>> {
-        match self.resolve(path) {
+        match self.look_for_mount(path).map(temporary) {
             Err(Errno::NOENT) => {}
             done => return done.of(Call::Openat2).on(path.to_bytes()),
         }
@@ -238,7 +270,7 @@ impl Init {
 }
 
 /// What comes before the last component of a path, its slash included, and that component.
-fn split(path: &CStr) -> (&[u8], &CStr) {
+pub(crate) fn split(path: &CStr) -> (&[u8], &CStr) {
     let cut = path.to_bytes().iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
     let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[cut..]).unwrap_or_default();
     (&path.to_bytes()[..cut], name)

@@ -26,8 +26,9 @@ const UNLESS_FORBIDDEN: u32 = 2;
 
 impl Init {
     /// [`insula_steps::Step::Fork`]: the child goes on; this process tells the host side and ends.
-    pub(crate) fn fork(&self, flags: u64, cgroup: Fd) -> Outcome<()> {
+    pub(crate) fn fork(&mut self, flags: u64, cgroup: Fd) -> Outcome<()> {
         crate::temporary::sweep();
+        self.other_ids = true;
         let cgroup = cgroup.is_some().then(|| borrow(cgroup.0 as i32));
         match clone3(flags | clone::PARENT, cgroup).of(Call::Clone)? {
             // Nothing of this process may reach the host side before the message that says who it is.
@@ -52,7 +53,8 @@ impl Init {
 
     /// [`insula_steps::Step::BecomeRoot`]: right after entering a user namespace, before anything is created in it
     /// (file creation by an unmapped id is EOVERFLOW).
-    pub(crate) fn become_root(&self) -> Outcome<()> {
+    pub(crate) fn become_root(&mut self) -> Outcome<()> {
+        self.other_ids = true;
         set_gid(0).of(Call::Setgid)?;
         set_uid(0).of(Call::Setuid)
     }
@@ -71,14 +73,15 @@ impl Init {
         let Ok(null) = open_in(self.root(), c"/dev/null", flags, Mode::empty(), ResolveFlags::empty()) else {
             return Ok(());
         };
-        let stat = rustix::fs::fstat(&null).of(Call::Stat)?;
+        let null = temporary(null);
+        let stat = rustix::fs::fstat(null).of(Call::Stat)?;
         let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
         if !is_device || stat.st_rdev != rustix::fs::makedev(1, 3) {
             return Ok(());
         }
-        rustix::fs::fcntl_setfl(&null, OFlags::RDWR).of(Call::Open)?;
+        rustix::fs::fcntl_setfl(null, OFlags::RDWR).of(Call::Open)?;
         for fd in (0..3).filter(|fd| fds & 1 << fd != 0) {
-            insula_sys::memory::place(null.as_fd(), fd).of(Call::Dup)?;
+            insula_sys::memory::place(null, fd).of(Call::Dup)?;
         }
         Ok(())
     }
@@ -130,6 +133,10 @@ impl Init {
                 done => done.of(Call::Setgroups)?,
             }
         }
+        // Root with all of its ids since execve, which also sets the saved ones, has nothing to change.
+        if (uid, gid, self.other_ids) == (0, 0, false) && insula_start::ids() == Some([0; 4]) {
+            return Ok(());
+        }
         set_gid(gid).of(Call::Setgid)?;
         set_uid(uid).of(Call::Setuid)
     }
@@ -173,6 +180,10 @@ impl Init {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let open = || open_in(self.root(), path, flags, Mode::empty(), ResolveFlags::empty()).map(temporary);
         let dir = match (&self.root, open) {
+            (Some(_), _) if path == c"/" && self.at_root => {
+                self.cwd_done = true;
+                return Ok(());
+            }
             (Some(root), _) if path == c"/" => Ok(root.as_fd()),
             (_, open) => match open() {
                 Err(Errno::NOENT) if make => {
@@ -236,7 +247,8 @@ impl Init {
     /// what was passed on to it.
     pub(crate) fn close_all_but(&mut self, fifo: u32, first: u32) {
         // All of them by number, below.
-        for fd in [self.root.take(), self.mask_dir.take(), self.mask_file.take(), self.procfs.take()] {
+        let covers = [self.mask_dir.take(), self.mask_file.take()];
+        for fd in [self.root.take(), self.procfs.take(), self.own_procfs.take()].into_iter().chain(covers) {
             core::mem::forget(fd);
         }
         core::mem::forget(self.last_parent.take());

@@ -11,13 +11,14 @@ use insula_sys::memory::{adopt, borrow};
 use insula_sys::mount::MountAttr;
 use insula_sys::process::{PrctlOp, SchedAttr, prctl, set_signal_mask, signalfd};
 use insula_sys::weak::{self, Weakness};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
 /// What init knows while it walks.
 pub(crate) struct Init {
+    /// The steps, as the host side wrote them.
+    pub(crate) steps: &'static [u8],
     /// The number of the step at hand.
     pub(crate) step: u32,
     /// To the host side.
@@ -26,9 +27,21 @@ pub(crate) struct Init {
     pub(crate) root: Option<OwnedFd>,
     /// The directory that the last node or link went to.
     pub(crate) last_parent: Option<(Vec<u8>, OwnedFd)>,
+    /// The last parent is the root of a file system that was made here: nobody else can change what is in it.
+    pub(crate) own_parent: bool,
+    /// The working directory is the last parent.
+    pub(crate) in_parent: bool,
+    /// The working directory is the root, which was pivoted to.
+    pub(crate) at_root: bool,
+    /// The ids may be other than those that init was started with, or called otherwise.
+    pub(crate) other_ids: bool,
     /// The first masked directory's and file's covers.
     pub(crate) mask_dir: Option<OwnedFd>,
     pub(crate) mask_file: Option<OwnedFd>,
+    /// The last mount point lies on the root's own mount.
+    pub(crate) on_root: bool,
+    /// The container's procfs.
+    pub(crate) own_procfs: Option<OwnedFd>,
     /// A procfs that nothing is mounted over.
     pub(crate) procfs: Option<OwnedFd>,
     /// Standard input is a terminal that this process made.
@@ -41,12 +54,19 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    pub(crate) fn new(socket: BorrowedFd<'static>) -> Self {
+    pub(crate) fn new(socket: BorrowedFd<'static>, steps: &'static [u8]) -> Self {
         Self {
+            steps,
             step: 0,
             socket,
             root: None,
             last_parent: None,
+            on_root: false,
+            own_procfs: None,
+            own_parent: false,
+            in_parent: false,
+            at_root: false,
+            other_ids: false,
             mask_dir: None,
             mask_file: None,
             procfs: None,
@@ -66,10 +86,15 @@ impl Init {
             Step::Join { fd, kinds } => {
                 insula_sys::process::setns(borrow(fd.0 as i32), kinds).of(Call::Setns)?;
                 // Paths were relative to the old root; a joined mount namespace brings its own.
-                self.last_parent = None;
+                self.forget_parent();
+                self.at_root = false;
+                self.other_ids = true;
                 Ok(())
             }
-            Step::Unshare { kinds } => insula_sys::process::unshare(kinds).of(Call::Unshare),
+            Step::Unshare { kinds } => {
+                self.other_ids = true;
+                insula_sys::process::unshare(kinds).of(Call::Unshare)
+            }
             Step::Ask { part } => self.ask(part),
             Step::Fork { flags, cgroup } => self.fork(flags, cgroup),
             Step::BecomeRoot {} => self.become_root(),
@@ -178,7 +203,7 @@ impl Init {
             }
             Step::AwaitStart { fd, first } => {
                 self.close_all_but(fd.0, first);
-                await_start(borrow(fd.0 as i32))
+                await_start(borrow(fd.0 as i32), self.steps)
             }
             Step::CloseFrom { first } => insula_sys::process::cloexec_from(first).of(Call::CloseRange),
             Step::Exec { argv, env } => self.exec(argv, env),
@@ -230,19 +255,21 @@ fn same_name(is: &[u8], wanted: &[u8]) -> Outcome<()> {
 ///
 /// The kernel keeps signals that have no handler from the first process of a pid namespace, but not blocked ones: those
 /// that ask a program to end are blocked meanwhile and read, so that `kill` ends a container that was never started.
-fn await_start(fifo: BorrowedFd<'_>) -> Outcome<()> {
+fn await_start(fifo: BorrowedFd<'_>, steps: &'static [u8]) -> Outcome<()> {
     /// HUP, INT, QUIT, TERM: bit n-1 for signal n.
     const ENDING: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 14;
     let before = set_signal_mask(ENDING).of(Call::Signals)?;
     let signals = signalfd(ENDING).of(Call::Signals)?;
     let mut byte = [0_u8; 1];
     loop {
-        let mut polled = [PollFd::from_borrowed_fd(fifo, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
-        match poll(&mut polled, None) {
+        #[allow(unsafe_code)]
+        // SAFETY: the steps lie in a sealed memfd.
+        let ready = unsafe { insula_start::wait_for_either(fifo.as_raw_fd(), signals.as_raw_fd(), steps) };
+        let signalled = match ready.map_err(Errno::from_raw_os_error) {
             Err(Errno::INTR) => continue,
-            done => done.of(Call::Read)?,
+            done => done.of(Call::Read)?.1,
         };
-        if !polled[1].revents().is_empty() {
+        if signalled {
             let mut info = [0_u8; 128];
             let _ = rustix::io::read(&signals, &mut info);
             insula_start::exit(128 + i32::from(info[0]));

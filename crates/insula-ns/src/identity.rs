@@ -29,6 +29,9 @@ pub struct Identity {
     pub id: Option<u64>,
 }
 
+/// Inode of the initial user namespace (PROC_USER_INIT_INO, linux/proc_ns.h), the same on every kernel.
+const INITIAL_USER: u64 = 0xEFFF_FFFD;
+
 impl Identity {
     /// Identity of the namespace behind `ns`, which is known to be of `kind`; without `id`. One system call.
     pub fn of_fd(ns: BorrowedFd<'_>, kind: Kind) -> Result<Self> {
@@ -52,6 +55,11 @@ impl Identity {
     /// the caller may not look into the process (ptrace(2), PTRACE_MODE_READ).
     pub fn of_process(process: BorrowedFd<'_>, kind: Kind) -> Result<Self> {
         Self::at(process, &format!("ns/{}", kind.namespace().proc_name), kind)
+    }
+
+    /// The user namespace that the machine booted with; `dev` is the device that all namespaces share.
+    pub fn initial_user(dev: u64) -> Self {
+        Self { kind: Kind::USER, dev, ino: INITIAL_USER, id: None }
     }
 
     /// Whether it is the one of its kind that the machine booted with, as far as its number tells: those of ipc, uts, user,
@@ -124,15 +132,14 @@ pub fn all_at(process: BorrowedFd<'_>) -> Result<PerKind<Option<Identity>>> {
     all_below(process, "ns")
 }
 
-/// As [`all_at`], with their ids, in as many system calls; `own` are the caller's, for the device that all share. `None`
+/// As [`all_below`], with their ids, in as many system calls; `dev` is the device that all namespaces share. `None`
 /// where the kernel tells no ids this way, or something else is amiss.
 ///
 /// KERNEL(6.18): namespaces have file handles with ids in them.
-pub fn all_with_ids(process: BorrowedFd<'_>, own: &PerKind<Option<Identity>>) -> Option<PerKind<Option<Identity>>> {
-    let ns = openat(process, c"ns", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+pub fn all_with_ids(dir: BorrowedFd<'_>, path: &str, dev: u64) -> Option<PerKind<Option<Identity>>> {
+    let ns = openat(dir, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut known = true;
     let all = PerKind::from_fn(|kind| {
-        let dev = own[kind]?.dev;
         let mut name = [0_u8; 16];
         let proc_name = kind.namespace().proc_name.as_bytes();
         name.get_mut(..proc_name.len())?.copy_from_slice(proc_name);
@@ -141,10 +148,15 @@ pub fn all_with_ids(process: BorrowedFd<'_>, own: &PerKind<Option<Identity>>) ->
         known = found.is_ok();
         found.ok().map(|(id, ino)| Identity { kind, dev, ino, id: Some(id) })
     });
+    insula_sys::memory::leave(ns);
     known.then_some(all)
 }
 
-fn all_below(dir: BorrowedFd<'_>, path: &str) -> Result<PerKind<Option<Identity>>> {
+/// Identities of all eight namespaces whose files are in the directory `path` below `dir`, without ids.
+///
+/// # Errors
+/// As [`all_of_process`].
+pub fn all_below(dir: BorrowedFd<'_>, path: &str) -> Result<PerKind<Option<Identity>>> {
     let attempted = "identify the namespaces of a process";
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let ns = openat(dir, path, flags, Mode::empty()).map_err(|errno| failed(errno, attempted).object(path))?;
@@ -158,6 +170,7 @@ fn all_below(dir: BorrowedFd<'_>, path: &str) -> Result<PerKind<Option<Identity>
             None
         }
     });
+    insula_sys::memory::leave(ns);
     error.map_or(Ok(all), Err)
 }
 

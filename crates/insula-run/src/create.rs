@@ -75,6 +75,8 @@ pub struct Container {
     pub console: Option<OwnedFd>,
     /// Where its program says that it is ready.
     pub notify: Option<Notify>,
+    /// Its cgroup.
+    pub group: Group,
 }
 
 /// Makes the container of `spec`, whose text is `config`. With `options.run` its program runs already when this
@@ -127,8 +129,8 @@ pub fn create(root: &Root, spec: &Spec<'_>, config: &[u8], request: &Request<'_>
     };
     let console = host.console.take();
     let (child, signals) = launch.into_parts();
-    let home = making.done()?;
-    Ok(Container { home, record, child, signals, console, notify })
+    let (home, group) = making.done()?;
+    Ok(Container { home, record, child, signals, console, notify, group })
 }
 
 /// What there is from the first process on.
@@ -162,7 +164,7 @@ impl Underway<'_> {
         match (deed, &self.record) {
             (Deed::OomScore, _) => self.host.oom_score(launch),
             (Deed::Maps, _) => {
-                maps::write_ids(launch.directory.as_fd(), launch.child.pid, spec)?;
+                maps::write_ids(launch.directory()?, launch.child.pid, spec)?;
                 launch.go()
             }
             (Deed::Inhabited, _) => self.created.inhabited(),
@@ -175,12 +177,13 @@ impl Underway<'_> {
             }
             (Deed::EnterClass, _) => self.class.as_ref().map_or(Ok(()), |class| class.enter(launch.child.pid)),
             (Deed::Prove, _) => {
-                self.namespaces = verify::namespaces(plan, self.facts, &launch.child, launch.directory.as_fd(), false)?;
+                self.namespaces = verify::namespaces(plan, self.facts, &launch.child, None)?;
                 Ok(())
             }
             (Deed::Record, _) => {
-                let init = Identity::of(launch.child.pid, launch.child.pidfd.as_fd())?;
-                let record = self.record_of(init);
+                let boot = if self.home.outlives_boot() { this_boot() } else { None };
+                let init = Identity::during(launch.child.pid, launch.child.pidfd.as_fd(), boot.as_deref());
+                let record = self.record_of(init, boot);
                 self.home.commit(&record)?;
                 self.record = Some(record);
                 Ok(())
@@ -200,7 +203,7 @@ impl Underway<'_> {
         }
     }
 
-    fn record_of(&mut self, init: Identity) -> Record {
+    fn record_of(&mut self, init: Identity, boot: Option<String>) -> Record {
         let (spec, request) = (self.host.spec, self.host.request);
         Record {
             version: Record::VERSION,
@@ -221,7 +224,7 @@ impl Underway<'_> {
             startable: spec.process.is_some(),
             resctrl: self.class.is_some(),
             expect: Some(Expectation::of(self.host.plan, spec)),
-            boot: if self.home.outlives_boot() { this_boot() } else { None },
+            boot,
             annotations: self.host.subject.annotations.clone(),
             pipes: if self.host.plan.terminal { [0; 3] } else { self.facts.streams.pipes },
             restored: false,
@@ -333,16 +336,14 @@ fn passed_over(resources: &Resources<'_>) -> Vec<String> {
 
 /// An ordinary user, or root of a user namespace only: cgroups are then what somebody delegated, if anything.
 fn is_rootless(facts: &Facts) -> bool {
-    facts.euid != 0 || in_user_namespace()
+    facts.euid != 0 || facts.inner_user
 }
 
 /// Whether this process is in another user namespace than the initial one.
 pub fn in_user_namespace() -> bool {
-    !insula_ns::Identity::of_self(Kind::USER).is_ok_and(|own| own.ino == INITIAL_USER_NAMESPACE)
+    let initial = |own: insula_ns::Identity| own.same_object(&insula_ns::Identity::initial_user(own.dev));
+    !insula_ns::Identity::of_self(Kind::USER).is_ok_and(initial)
 }
-
-/// Inode of the initial user namespace (PROC_USER_INIT_INO, linux/proc_ns.h), the same on every kernel.
-const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// Absolute path of the root file system.
 pub(crate) fn rootfs(spec: &Spec<'_>, bundle: &str) -> String {
@@ -452,7 +453,7 @@ impl CreateHost<'_> {
     fn oom_score(&self, launch: &Launch<'_>) -> Result<()> {
         match self.plan.oom_score_adj {
             // The intermediate process hands its value on to the one it forks.
-            Some(value) => maps::write_oom_score(launch.directory.as_fd(), value, self.rootless),
+            Some(value) => maps::write_oom_score(launch.directory()?, value, self.rootless),
             None => Ok(()),
         }
     }

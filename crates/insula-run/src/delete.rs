@@ -55,20 +55,20 @@ pub fn delete(home: Home, force: bool, log: &dyn Log) -> Result<()> {
             .advice("kill it first, or use --force"));
         }
     }
-    take_back(home, &record, init.as_ref(), log)
+    let group = status::group(&record)?;
+    take_back(home, &record, init.as_ref(), group, log)
 }
 
 /// Deletes the container of `record` after this command, which made it and has unlocked it, has seen its end. Nothing is
-/// done where somebody has deleted it meanwhile.
+/// done where somebody has deleted it meanwhile. `group` is its cgroup.
 ///
 /// # Errors
 /// Whatever could not be taken back.
-pub fn after_end(home: Home, record: &Record, log: &dyn Log) -> Result<()> {
-    if home.lock_again()? { take_back(home, record, None, log) } else { Ok(()) }
+pub fn after_end(home: Home, record: &Record, group: Group, log: &dyn Log) -> Result<()> {
+    if home.lock_again()? { take_back(home, record, None, group, log) } else { Ok(()) }
 }
 
-fn take_back(home: Home, record: &Record, init: Option<&Handle>, log: &dyn Log) -> Result<()> {
-    let group = status::group(record)?;
+fn take_back(home: Home, record: &Record, init: Option<&Handle>, group: Group, log: &dyn Log) -> Result<()> {
     end(record, init, &group)?;
     if record.resctrl {
         crate::resctrl::remove(&home, Some(log))?;

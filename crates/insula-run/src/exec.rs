@@ -19,7 +19,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use insula_cgroup::{Doors, SubGroup};
 use insula_error::{Error, Result};
-use insula_ns::{Kind, identity};
+use insula_ns::{Identity, Kind};
 use insula_plan::{ExecTarget, Facts, Options, Plan, Slot, compile_exec};
 use insula_spec::Spec;
 use insula_steps::message::Part;
@@ -75,7 +75,7 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
     if !terminal && request.console_socket.is_some() {
         return Err(Error::usage("cannot use console socket if runc will not detach or allocate tty"));
     }
-    let kinds = differing(&init)?;
+    let kinds = differing(&init, record)?;
     let group = status::group(record)?;
     group.approach()?;
     let sub = SubGroup::parse(&request.cgroups)?;
@@ -99,17 +99,31 @@ pub fn exec(home: &Home, record: &Record, spec: &Spec<'_>, request: &Request<'_>
 
 /// Kinds of namespaces in which `init` is elsewhere than this command: what is equal must not be joined again
 /// (setns(2) of the own user namespace is EINVAL, and an ordinary user may join none that it is in).
-fn differing(init: &Handle) -> Result<u64> {
-    let theirs = identity::all_of_process(init.pid)?;
+///
+/// What was made for the container is elsewhere; should this command be in there itself, joining it again does root no harm.
+fn differing(init: &Handle, record: &Record) -> Result<u64> {
+    let root = insula_sys::credentials::effective_ids().0 == 0;
+    let made = |kind: Kind| kind != Kind::USER && record.held(kind).is_some_and(|held| held.how == "created");
+    let (made, compared): (Vec<Kind>, Vec<Kind>) = Kind::all().partition(|kind| root && made(*kind));
+    let directory = maps::directory(init.pid)?;
+    let theirs = compared.iter().map(|kind| Identity::of_process(directory.as_fd(), *kind)).collect::<Vec<_>>();
+    insula_sys::memory::leave(directory);
     if init.has_ended() {
         return Err(Error::state("exec in the container", "cannot exec in a stopped container"));
     }
-    let own = identity::all_of_self()?;
-    let differ = Kind::all().filter(|kind| match (&theirs[*kind], &own[*kind]) {
-        (Some(theirs), Some(own)) => !theirs.same_object(own),
-        _ => false,
-    });
-    Ok(differ.map(|kind| kind.namespace().clone_flag).fold(0, |a, b| a | b))
+    let mut kinds = made;
+    for (kind, theirs) in compared.into_iter().zip(theirs) {
+        let is = match theirs {
+            Ok(is) => is,
+            // KERNEL(5.6): before, no time namespaces.
+            Err(e) if e.errno() == Some(Errno::NOENT.raw_os_error()) => continue,
+            Err(e) => return Err(e),
+        };
+        if !Identity::of_self(kind)?.same_object(&is) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds.into_iter().map(|kind| kind.namespace().clone_flag).fold(0, |a, b| a | b))
 }
 
 /// A process to be started in the container.
@@ -145,11 +159,7 @@ impl Task<'_> {
             born: cgroup.is_some(),
             root: chrooted.then(|| format!("/proc/{}/root", init.pid)),
         };
-        let facts = Facts {
-            euid: rustix::process::geteuid().as_raw(),
-            egid: rustix::process::getegid().as_raw(),
-            ..crate::gather::facts(spec, "")
-        };
+        let facts: Facts = crate::gather::facts(spec, "");
         initial_affinity(spec, log);
         let plan = compile_exec(spec, &target, &facts, &request.options)?;
         let mut joins = Joins::from_fn(|_| None);
@@ -172,7 +182,7 @@ impl Task<'_> {
                 launch.go()?;
             }
             launch.until_ready(&mut host, log)?;
-            if rustix::process::geteuid().is_root() {
+            if insula_sys::credentials::effective_ids().0 == 0 {
                 // The process may have been forked before the one in between had its value.
                 oom_score(&plan, &launch)?;
             }
@@ -215,7 +225,9 @@ fn initial_affinity(spec: &Spec<'_>, log: &dyn Log) {
 
 fn oom_score(plan: &Plan, launch: &Launch<'_>) -> Result<()> {
     match plan.oom_score_adj {
-        Some(value) => maps::write_oom_score(launch.directory.as_fd(), value, rustix::process::geteuid().as_raw() != 0),
+        Some(value) => {
+            maps::write_oom_score(launch.directory()?, value, insula_sys::credentials::effective_ids().0 != 0)
+        }
         None => Ok(()),
     }
 }

@@ -33,6 +33,7 @@ pub fn read(dir: BorrowedFd<'_>, path: &str, limit: usize, attempted: &'static s
             Ok(_) => {
                 // The size was known, so a short second read ends it; procfs has sizes of 0 and grows.
                 if stat.st_size > 0 && text.len() == stat.st_size as usize {
+                    insula_sys::memory::leave(fd);
                     return Ok(text);
                 }
                 text.reserve(1024);
@@ -90,7 +91,9 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> core::result::Result<(
 pub fn write_new(dir: BorrowedFd<'_>, name: &str, bytes: &[u8], mode: u32) -> core::result::Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fd = openat(dir, name, flags, Mode::from_raw_mode(mode))?;
-    write_all(fd.as_fd(), bytes)
+    write_all(fd.as_fd(), bytes)?;
+    insula_sys::memory::leave(fd);
+    Ok(())
 }
 
 /// Puts `bytes` under `name` in one step: a reader sees the old content or the new, never half.

@@ -20,12 +20,10 @@ const SIGWINCH: u32 = 28;
 /// SIGKILL and SIGSTOP cannot be blocked; faults of our own must stay fatal: ILL, TRAP, ABRT, BUS, FPE, SEGV.
 const NOT_BLOCKED: u64 = 1 << 8 | 1 << 18 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10;
 
-/// Blocks every signal that can be passed on, and makes them readable. A SIGCHLD that the caller ignores would lose the
-/// process's end.
+/// Blocks every signal that can be passed on, and makes them readable.
 pub fn take_signals() -> Result<OwnedFd> {
     let set = !NOT_BLOCKED;
     let failed = |e: Errno| Error::kernel(e.raw_os_error(), "take over signals");
-    insula_sys::process::default_signal(SIGCHLD).map_err(failed)?;
     set_signal_mask(set).map_err(failed)?;
     signalfd(set).map_err(failed)
 }

@@ -165,9 +165,9 @@ pub(crate) fn facts(spec: &Spec<'_>, bundle: &str) -> Facts {
         crate::file::read_text(CWD, path, 4096, "look for security modules").is_ok_and(|text| text.trim() == is)
     };
     Facts {
-        euid: rustix::process::geteuid().as_raw(),
+        euid: insula_sys::credentials::effective_ids().0,
         inner_user: crate::create::in_user_namespace(),
-        egid: rustix::process::getegid().as_raw(),
+        egid: insula_sys::credentials::effective_ids().1,
         bundle: String::from(bundle),
         // Asked only where it can be so: in a user namespace that an ordinary user made.
         setgroups_denied: !spec.linux.uid_mappings.is_empty() && on("/proc/self/setgroups", "deny"),

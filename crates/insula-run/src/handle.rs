@@ -25,7 +25,7 @@ pub struct Identity {
     /// Start time in clock ticks since boot, from /proc/<pid>/stat; 0 where the inode is known.
     pub start: u64,
     /// Sum of the boot's id: inodes and start times count from each boot, and a state directory on a disk outlives it. 0
-    /// where /proc does not tell.
+    /// for one in memory, and where /proc does not tell.
     #[serde(default)]
     pub boot: u64,
 }
@@ -36,16 +36,27 @@ fn boot() -> u64 {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     // It is told whole in one read.
     rustix::fs::open(c"/proc/sys/kernel/random/boot_id", flags, Mode::empty())
-        .and_then(|id| rustix::io::read(&id, &mut text[..]))
+        .and_then(|id| {
+            let length = rustix::io::read(&id, &mut text[..]);
+            insula_sys::memory::leave(id);
+            length
+        })
         .map_or(0, |length| file::sum(&text[..length]))
 }
 
 impl Identity {
     /// The identity of the process behind `pidfd`, which has the number `pid` and was not waited for.
-    pub fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Result<Self> {
+    pub fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Self {
+        Self { boot: boot(), ..Self::during(pid, pidfd, None) }
+    }
+
+    /// The same, where the id of this boot was read already; without one where it cannot matter, as nothing that remembers
+    /// the identity outlives the boot.
+    pub fn during(pid: i32, pidfd: BorrowedFd<'_>, boot: Option<&str>) -> Self {
         let inode = inode(pidfd);
         let start = if inode == 0 { start_time(pid).unwrap_or(0) } else { 0 };
-        Ok(Self { pid, inode, start, boot: boot() })
+        let boot = boot.map_or(0, |id| file::sum(format!("{id}\n").as_bytes()));
+        Self { pid, inode, start, boot }
     }
 
     /// A handle of the process, if it is still there.
@@ -62,10 +73,11 @@ impl Identity {
 }
 
 fn inode(pidfd: BorrowedFd<'_>) -> u64 {
-    match fstatfs(pidfd) {
-        Ok(statfs) if statfs.f_type as i64 == PID_FS_MAGIC => fstat(pidfd).map_or(0, |stat| stat.st_ino),
-        _ => 0,
-    }
+    let Ok(stat) = fstat(pidfd) else { return 0 };
+    // Those of the kernels before are 0600, and all have the same inode.
+    let pidfs =
+        stat.st_mode & 0o7777 == 0o700 || fstatfs(pidfd).is_ok_and(|statfs| statfs.f_type as i64 == PID_FS_MAGIC);
+    if pidfs { stat.st_ino } else { 0 }
 }
 
 /// Field 22 of /proc/<pid>/stat; the name before it may hold anything but ends at the last parenthesis.

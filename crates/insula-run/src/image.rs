@@ -15,6 +15,10 @@ const PAGE: usize = 4096;
 
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
+fn failed(errno: Errno, what: &'static str) -> Error {
+    Error::kernel(errno.raw_os_error(), "make init's image").object(what)
+}
+
 /// A program to execute with the steps it will find.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -23,17 +27,19 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Makes the image. It is not close-on-exec: init maps its steps from it and closes it.
-    pub(crate) fn new(steps: &[u8]) -> Result<Self> {
-        let failed =
-            |errno: Errno, what: &'static str| Error::kernel(errno.raw_os_error(), "make init's image").object(what);
+    /// Begins an image. It is not close-on-exec: init maps its steps from it and closes it.
+    pub(crate) fn begin() -> Result<OwnedFd> {
         // KERNEL(6.3): MFD_EXEC, which vm.memfd_noexec wants said.
         let flags = MemfdFlags::ALLOW_SEALING;
-        let fd = match memfd_create(c"insula-init", flags | MemfdFlags::EXEC) {
+        match memfd_create(c"insula-init", flags | MemfdFlags::EXEC) {
             Err(Errno::INVAL) => memfd_create(c"insula-init", flags),
             made => made,
         }
-        .map_err(|e| failed(e, "memfd_create"))?;
+        .map_err(|e| failed(e, "memfd_create"))
+    }
+
+    /// Finishes the image that was begun as `fd`.
+    pub(crate) fn finish(fd: OwnedFd, steps: &[u8]) -> Result<Self> {
         let padding = &ZEROS[..PROGRAM.len().next_multiple_of(PAGE) - PROGRAM.len()];
         let mut parts = [PROGRAM, padding, steps];
         while parts.iter().any(|part| !part.is_empty()) {

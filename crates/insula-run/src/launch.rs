@@ -66,6 +66,8 @@ fn silent_agent() -> Error {
         .advice("have the agent answer, or leave read, close, sendmsg, prctl and capset out of SCMP_ACT_NOTIFY")
 }
 
+const SIGCHLD: u32 = 17;
+
 /// How long the child may be silent before it is looked after.
 const SILENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
@@ -76,8 +78,8 @@ pub(crate) struct Launch<'p> {
     socket: OwnedFd,
     /// The process that will be the container's first; the intermediate one before it is forked.
     pub(crate) child: Handle,
-    /// The child's /proc directory.
-    pub(crate) directory: OwnedFd,
+    /// The child's /proc directory, once it is needed.
+    directory: OnceCell<OwnedFd>,
     /// Signals that end this command.
     pub(crate) signals: OwnedFd,
     /// The process could not be reaped by us any more.
@@ -111,14 +113,16 @@ impl<'p> Launch<'p> {
         cgroup: Option<BorrowedFd<'_>>,
         signals: OwnedFd,
     ) -> Result<Self> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        // What only init needs has its numbers in a row, to be closed by one call.
+        let image = Image::begin()?;
+        let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|e| failed(e, "socketpair"))?;
         fcntl_setfd(&theirs, FdFlags::empty()).map_err(|e| failed(e, "fcntl"))?;
         let socket_number = Fd(theirs.as_raw_fd() as u32);
         // The socket is no slot: its number passes through unchanged.
         let number = |slot: Fd| if slot == SOCKET { socket_number } else { filled.number(slot) };
         let steps = encode(plan.steps.iter().map(|planned| &planned.step), SOCKET, &number);
-        let image = Image::new(&steps)?;
+        let image = Image::finish(image, &steps)?;
         let cgroup = cgroup.filter(|_| plan.born_in_cgroup);
         let (pid, pidfd) = if plan.mapped_first || plan.held {
             // It waits for this process before it becomes init, so it needs memory of its own.
@@ -131,21 +135,26 @@ impl<'p> Launch<'p> {
                 .map_err(|e| clone_failed(plan, e))?
         };
         let child = Handle { pid, pidfd };
-        let directory = maps::directory(pid).inspect_err(|_| {
-            let _ = child.signal(9);
-        })?;
         insula_sys::memory::close_all(filled.into_fds().chain([theirs, image.into_fd()]));
         Ok(Self {
             plan,
             socket: ours,
             child,
-            directory,
+            directory: OnceCell::new(),
             signals,
             reaped: false,
             killed: false,
             has_forked: false,
             ignored: OnceCell::new(),
         })
+    }
+
+    /// The child's /proc directory. It is our unreaped child, so that its number cannot be another's.
+    pub(crate) fn directory(&self) -> Result<BorrowedFd<'_>> {
+        if self.directory.get().is_none() {
+            let _ = self.directory.set(maps::directory(self.child.pid)?);
+        }
+        self.directory.get().map(AsFd::as_fd).ok_or_else(|| failed(Errno::SRCH, "its directory"))
     }
 
     /// Serves init until it reports that everything is done.
@@ -156,7 +165,11 @@ impl<'p> Launch<'p> {
         // COMPAT(runc): people, and tests, look for these words.
         log.debug("nsexec container setup: the first process is made, in its namespaces");
         // While init works.
-        self.ignored.get_or_init(ignored_signals);
+        let ignored = *self.ignored.get_or_init(ignored_signals);
+        if ignored & 1 << (SIGCHLD - 1) != 0 {
+            // Its end would be lost.
+            insula_sys::process::default_signal(SIGCHLD).map_err(|e| failed(e, "SIGCHLD"))?;
+        }
         let done = self.serve(host, log, true);
         if done.is_ok() {
             log.debug("child process in init(): everything is set up");
@@ -233,7 +246,7 @@ impl<'p> Launch<'p> {
                 Tag::Forked => self.forked(message.numbers[0] as i32, fd)?,
                 Tag::Ask => {
                     let part = Part::from_number(message.numbers[0]).ok_or_else(|| failed(Errno::PROTO, "ask"))?;
-                    host.part(part, &self.child, self.directory.as_fd(), self.signals.as_fd())?;
+                    host.part(part, &self.child, self.directory()?, self.signals.as_fd())?;
                     self.go()?;
                 }
                 Tag::Terminal => {
@@ -266,7 +279,7 @@ impl<'p> Launch<'p> {
         let pid = if core::mem::replace(&mut self.has_forked, true) { own_number(&pidfd)? } else { pid };
         let intermediate = core::mem::replace(&mut self.child, Handle { pid, pidfd });
         waitid(WaitId::PidFd(intermediate.pidfd.as_fd()), WaitIdOptions::EXITED).map_err(|e| failed(e, "waitid"))?;
-        self.directory = maps::directory(pid)?;
+        self.directory = OnceCell::new();
         // It has waited for this, so that none of its messages could overtake the one about it.
         self.go()
     }
@@ -352,8 +365,11 @@ fn ignored_signals() -> u64 {
     const ROOM: usize = 4096;
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
     let mut text = [0_u8; ROOM];
-    let read = rustix::fs::open(c"/proc/thread-self/status", flags, rustix::fs::Mode::empty())
-        .and_then(|file| rustix::io::read(&file, &mut text[..]));
+    let read = rustix::fs::open(c"/proc/thread-self/status", flags, rustix::fs::Mode::empty()).and_then(|file| {
+        let length = rustix::io::read(&file, &mut text[..]);
+        insula_sys::memory::leave(file);
+        length
+    });
     let text = &text[..read.unwrap_or(0)];
     let digits = text.windows(8).position(|words| words == b"SigIgn:\t").and_then(|at| text.get(at + 8..at + 24));
     let digits = digits.and_then(|digits| core::str::from_utf8(digits).ok());

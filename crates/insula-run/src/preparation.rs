@@ -211,10 +211,10 @@ impl Making {
         self.cgroup.as_ref().ok_or_else(gone)
     }
 
-    pub(crate) fn done(mut self) -> Result<Home> {
-        self.cgroup = None;
+    pub(crate) fn done(mut self) -> Result<(Home, Group)> {
+        let group = self.cgroup.take().ok_or_else(gone)?.into_group();
         (self.class, self.anchored) = (false, false);
-        self.home.take().ok_or_else(gone)
+        Ok((self.home.take().ok_or_else(gone)?, group))
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::gather::Joins;
 use crate::mount_ids;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
@@ -106,7 +107,8 @@ fn directory(path: &str, field: Field) -> Result<OwnedFd> {
 /// The source of a tree that init copies itself, looked at; its number is where init puts the copy.
 fn looked_at(source: &TreeSource, field: Field) -> Result<OwnedFd> {
     let path = source.path.as_str();
-    let fd = openat(CWD, path, OFlags::PATH, Mode::empty()).map_err(|e| failed(e, "open the source", path, field))?;
+    let flags = if source.directory { OFlags::PATH | OFlags::DIRECTORY } else { OFlags::PATH };
+    let fd = openat(CWD, path, flags, Mode::empty()).map_err(|e| failed(e, "open the source", path, field))?;
     check(source, &fd, field)?;
     Ok(fd)
 }
@@ -156,15 +158,18 @@ fn tree(source: &TreeSource, field: Field, users: &mut mount_ids::Users) -> Resu
         let (set, clear) = if whole { (source.set | source.set_all, source.clear | source.clear_all) } else { (0, 0) };
         MountAttr { propagation: *propagation, set, clear, ..MountAttr::default() }
     });
+    // What ends with a slash is a directory, says the kernel, and need not be looked at.
+    let opened = if source.directory { format!("{path}/") } else { String::from(path) };
     if let Some(attr) = merged
-        && let Ok(fd) = insula_sys::mount::open_tree_attr(insula_plan::c_str(path), source.recursive, &attr)
+        && let Ok(fd) = insula_sys::mount::open_tree_attr(insula_plan::c_str(&opened), source.recursive, &attr)
     {
         check(source, &fd, field)?;
         return changed(fd, source, (1, whole), field);
     }
-    let fd = open_tree(CWD, path, flags).map_err(|e| {
+    let fd = open_tree(CWD, opened.as_str(), flags).map_err(|e| {
         let error = failed(e, attempted, path, field);
         match e {
+            Errno::NOTDIR if source.directory => failed(e, "use the root file system", path, field),
             Errno::PERM => error.advice("the caller lacks CAP_SYS_ADMIN over its mount namespace"),
             _ => error,
         }
@@ -254,24 +259,17 @@ fn check(source: &TreeSource, fd: &OwnedFd, field: Field) -> Result<()> {
             ));
         }
     }
-    if source.device.is_none() && !source.directory {
-        return Ok(());
-    }
+    let Some(numbers) = source.device else { return Ok(()) };
     let stat = statat(fd, c"", AtFlags::EMPTY_PATH).map_err(|e| failed(e, "look at the source", path, field))?;
     let kind = FileType::from_raw_mode(stat.st_mode);
-    if source.directory && kind != FileType::Directory {
-        return Err(failed(Errno::NOTDIR, "use the root file system", path, field));
+    let is = (major(stat.st_rdev), minor(stat.st_rdev));
+    if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) && is == numbers {
+        return Ok(());
     }
-    if let Some(numbers) = source.device {
-        let is = (major(stat.st_rdev), minor(stat.st_rdev));
-        if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) || is != numbers {
-            return Err(Error::unsupported(
-                format!("{field}"),
-                format!("bind the host's {path} into the container"),
-                format!("it is not the device {}:{}", numbers.0, numbers.1),
-            )
-            .advice("in a user namespace a device must exist on the host under the same path"));
-        }
-    }
-    Ok(())
+    Err(Error::unsupported(
+        format!("{field}"),
+        format!("bind the host's {path} into the container"),
+        format!("it is not the device {}:{}", numbers.0, numbers.1),
+    )
+    .advice("in a user namespace a device must exist on the host under the same path"))
 }

@@ -148,7 +148,7 @@ impl Program<'_> {
     /// Writes down who the program is.
     fn note_down(&self, child: &Handle) -> Result<()> {
         let Some(dir) = self.note else { return Ok(()) };
-        let identity = Identity::of(child.pid, child.pidfd.as_fd())?;
+        let identity = Identity::of(child.pid, child.pidfd.as_fd());
         let text = serde_json::to_string(&identity).unwrap_or_default();
         crate::file::replace(dir, NOTE, text.as_bytes(), 0o600).map_err(|e| failed(e, self.path))
     }

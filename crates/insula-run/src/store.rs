@@ -140,7 +140,7 @@ impl Root {
 fn check_owner(fd: &OwnedFd, path: &str) -> Result<()> {
     let attempted = "use the state directory";
     let stat = rustix::fs::fstat(fd).map_err(|e| failed(e, attempted, path))?;
-    let own = rustix::process::geteuid().as_raw();
+    let own = insula_sys::credentials::effective_ids().0;
     if weak::is(Weakness::AnyState) {
         return Ok(());
     }

@@ -11,9 +11,10 @@ use insula_error::{Error, Kind as ErrorKind, Result};
 use insula_ns::{Identity, Kind, PerKind, identity};
 use insula_plan::{Facts, Plan, Want};
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::CWD;
 
-/// Compares the namespaces of the process whose /proc directory is `process` with what `plan` wants of each. One that CRIU
-/// has `restored` is always in a time namespace of its own, in which the clocks go on where they were.
+/// Compares the namespaces of `init`, our unreaped child, with what `plan` wants of each. One that CRIU has `restored`,
+/// whose /proc directory that is, is always in a time namespace of its own, in which the clocks go on where they were.
 ///
 /// # Errors
 /// `NotIsolated` naming the kind, what was wanted and what is there.
@@ -21,25 +22,42 @@ pub(crate) fn namespaces(
     plan: &Plan,
     facts: &Facts,
     init: &Handle,
-    process: BorrowedFd<'_>,
-    restored: bool,
+    restored: Option<BorrowedFd<'_>>,
 ) -> Result<Vec<Held>> {
-    let own = identity::all_of_self()?;
-    let with_ids = identity::all_with_ids(process, &own);
+    // What clone3(2) was told to make is new, and nobody else's: it needs no comparison with the runtime's own.
+    let made = |kind: Kind| restored.is_none() && plan.clone_flags & kind.namespace().clone_flag != 0;
+    let compared = |kind: Kind| !(made(kind) && matches!(plan.wants[kind], Want::New(_)));
+    let mut own = PerKind::from_fn(|kind| {
+        let known = kind == Kind::USER && !facts.inner_user;
+        if compared(kind) && !known { Identity::of_self(kind).ok() } else { None }
+    });
+    let dev = Kind::all().find_map(|kind| own[kind].map(|own| own.dev));
+    if !facts.inner_user && compared(Kind::USER) {
+        own[Kind::USER] = match dev {
+            Some(dev) => Some(Identity::initial_user(dev)),
+            None => Identity::of_self(Kind::USER).ok(),
+        };
+    }
+    let (directory, path) = match restored {
+        Some(directory) => (directory, String::from("ns")),
+        None => (CWD, format!("/proc/{}/ns", init.pid)),
+    };
+    let dev = dev.or(own[Kind::USER].map(|own| own.dev));
+    let with_ids = dev.and_then(|dev| identity::all_with_ids(directory, &path, dev));
     let told = with_ids.is_some();
     let given = match with_ids {
         Some(given) => given,
-        None => identity::all_at(process)?,
+        None => identity::all_below(directory, &path)?,
     };
     let mut held = Vec::with_capacity(8);
     let mut known = true;
     for kind in Kind::all() {
         let elsewhere = || own[kind].is_some_and(|own| given[kind].is_some_and(|is| !is.same_object(&own)));
         let want = match plan.wants[kind] {
-            Want::Inherit if restored && kind == Kind::TIME && elsewhere() => Want::New(0),
+            Want::Inherit if restored.is_some() && kind == Kind::TIME && elsewhere() => Want::New(0),
             want => want,
         };
-        if let Some(mut entry) = one(facts, kind, want, &own, &given)? {
+        if let Some(mut entry) = one(facts, kind, want, (compared(kind), &own), &given)? {
             // KERNEL(6.18): before, only mount namespaces have ids, and asking for the others is in vain.
             if !want.leaves() {
                 entry.id = None;
@@ -57,7 +75,7 @@ fn one(
     facts: &Facts,
     kind: Kind,
     want: Want,
-    own: &PerKind<Option<Identity>>,
+    (compared, own): (bool, &PerKind<Option<Identity>>),
     given: &PerKind<Option<Identity>>,
 ) -> Result<Option<Held>> {
     let wrong = |is: &Identity, wanted: String| {
@@ -69,7 +87,9 @@ fn one(
             .field(field)
             .reason(format!("the process is in {is}, and the plan wants {wanted}"))
     };
-    let (Some(is), Some(own)) = (&given[kind], &own[kind]) else {
+    // One that is not compared stands for itself.
+    let own = if compared { own[kind] } else { given[kind] };
+    let (Some(is), Some(own)) = (&given[kind], &own) else {
         // A kernel without the kind: only inheriting it is true.
         return match want {
             Want::Inherit => Ok(None),
@@ -81,7 +101,9 @@ fn one(
         };
     };
     let how = match want {
-        Want::New(_) if is.same_object(own) => return Err(wrong(is, String::from("a new one, not the runtime's own"))),
+        Want::New(_) if compared && is.same_object(own) => {
+            return Err(wrong(is, String::from("a new one, not the runtime's own")));
+        }
         Want::New(_) => "created",
         Want::Join(_) => match &facts.joins[kind] {
             Some(fact) if fact.identity.same_object(is) => "joined",

@@ -102,6 +102,26 @@ impl Iterator for Args {
     }
 }
 
+/// The real and effective ids that the process was started with: user, effective user, group, effective group (getauxval(3)).
+pub fn ids() -> Option<[u32; 4]> {
+    const AT_UID: usize = 11;
+    let mut strings = Strings(ENVP.load(Ordering::Relaxed));
+    while strings.next().is_some() {}
+    let mut found = [None; 4];
+    // SAFETY: behind the environment's null pointer the kernel has put pairs of numbers, of which the last is zero.
+    unsafe {
+        let mut pair = strings.0.add(1).cast::<[usize; 2]>();
+        while (*pair)[0] != 0 {
+            if let Some(place) = (*pair)[0].checked_sub(AT_UID).and_then(|at| found.get_mut(at)) {
+                *place = Some((*pair)[1] as u32);
+            }
+            pair = pair.add(1);
+        }
+    }
+    let [Some(uid), Some(euid), Some(gid), Some(egid)] = found else { return None };
+    Some([uid, euid, gid, egid])
+}
+
 /// The arguments of this process.
 pub fn args() -> Args {
     Args(Strings(ARGV.load(Ordering::Relaxed)))

@@ -14,6 +14,8 @@
 mod arena;
 mod entry;
 mod memory;
+mod wait;
 
 pub use arena::{mark, reset};
-pub use entry::{Args, Env, args, env, exit};
+pub use entry::{Args, Env, args, env, exit, ids};
+pub use wait::wait_for_either;

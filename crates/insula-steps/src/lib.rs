@@ -222,6 +222,8 @@ pub const MOUNT_COPY_UP: u32 = 2;
 pub const MOUNT_LENIENT: u32 = 4;
 /// Flag of [`Step::Mount`]: the new root directory gets the mode that the mount point has, where there is one.
 pub const MOUNT_INHERIT_MODE: u32 = 8;
+/// Flag of [`Step::Mount`]: later steps make directories, nodes and links right in it.
+pub const MOUNT_PARENT: u32 = 16;
 /// Flag of [`Step::Attach`]: the target may lie on procfs (a short list of files).
 pub const ATTACH_ON_PROC: u32 = 2;
 

@@ -2,8 +2,29 @@
 //! Ids, groups, capabilities, limits, seccomp: what a process may do.
 
 use crate::raw::{number, syscall};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
+
+/// Both effective ids and, beyond any, a mark that they are known.
+static EFFECTIVE: AtomicU64 = AtomicU64::new(UNKNOWN);
+const UNKNOWN: u64 = u64::MAX;
+
+/// The effective user and group id that this process began with (geteuid(2), getegid(2)); it keeps them.
+pub fn effective_ids() -> (u32, u32) {
+    let known = EFFECTIVE.load(Relaxed);
+    if known != UNKNOWN {
+        return ((known >> 32) as u32, known as u32);
+    }
+    let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    remember_effective_ids(ids);
+    ids
+}
+
+/// Tells [`effective_ids`] what the kernel has told this process when it began.
+pub fn remember_effective_ids((uid, gid): (u32, u32)) {
+    EFFECTIVE.store(u64::from(uid) << 32 | u64::from(gid), Relaxed);
+}
 
 /// setresuid(2), all three ids.
 pub fn set_uid(uid: u32) -> Result<(), Errno> {

@@ -45,18 +45,18 @@ pub struct MountAttr {
     pub userns_fd: u64,
 }
 
-/// open_tree_attr(2): a detached copy of the mount that holds the object behind `fd`, rooted at it, changed at once;
-/// close-on-exec. Linux 6.15.
-pub fn clone_with_attr(fd: BorrowedFd<'_>, attr: &MountAttr) -> Result<OwnedFd, Errno> {
-    // OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC, AT_EMPTY_PATH
-    let flags = 0x1 | 0x8_0000 | 0x1000;
+/// open_tree_attr(2): a detached copy of the mount that holds `name` below `fd` (empty: the object behind `fd` itself), no
+/// link, rooted at it, changed at once; close-on-exec. Linux 6.15.
+pub fn clone_with_attr(fd: BorrowedFd<'_>, name: &CStr, attr: &MountAttr) -> Result<OwnedFd, Errno> {
+    // OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
+    let flags = 0x1 | 0x8_0000 | 0x1000 | 0x100;
     // SAFETY: the path and attr outlive the call; the size is that of the struct.
     let tree = unsafe {
         syscall(
             number::OPEN_TREE_ATTR,
             [
                 fd.as_raw_fd() as usize,
-                c"".as_ptr() as usize,
+                name.as_ptr() as usize,
                 flags,
                 core::ptr::from_ref(attr) as usize,
                 size_of::<MountAttr>(),

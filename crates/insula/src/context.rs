@@ -36,7 +36,7 @@ pub(crate) fn now() -> (i64, u32) {
 /// Whether this is root of the host, not one that an ordinary user's engine (podman) has made in a user namespace,
 /// whose variables are still the user's. COMPAT(runc): `USER=root` says that the former is meant.
 fn is_real_root() -> bool {
-    if !rustix::process::geteuid().is_root() {
+    if insula_sys::credentials::effective_ids().0 != 0 {
         return false;
     }
     let map = insula_run::file::read_text(CWD, "/proc/self/uid_map", 4096, "read the user ids of this namespace");
@@ -64,8 +64,8 @@ impl<'a> Context<'a> {
             Some(path) => absolute(path),
             None => match variable("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/')) {
                 Some(dir) if !is_real_root() => format!("{dir}/insula"),
-                _ if rustix::process::geteuid().is_root() => String::from(ROOT),
-                _ => format!("/tmp/insula-{}", rustix::process::geteuid().as_raw()),
+                _ if insula_sys::credentials::effective_ids().0 == 0 => String::from(ROOT),
+                _ => format!("/tmp/insula-{}", insula_sys::credentials::effective_ids().0),
             },
         }
     }

@@ -28,6 +28,9 @@ extern "C" fn insula_main() -> i32 {
     if let Some(name) = context::variable("INSULA_WEAK") {
         assert!(insula_sys::weak::choose(name.as_bytes()), "no such weakness: {name}");
     }
+    if let Some([_, uid, _, gid]) = insula_start::ids() {
+        insula_sys::credentials::remember_effective_ids((uid, gid));
+    }
     let parsed = match insula_cli::parse(insula_start::args().skip(1)) {
         Ok(parsed) => parsed,
         Err(error) => {

@@ -5,32 +5,49 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use super::figures::Figure;
 use super::stopwatch::{Sample, Stopwatch};
 use super::subject::{Payload, Place, Subject};
 use crate::shell::{output, program};
 
 /// A workload: its title, and what is measured, as columns.
 struct Workload {
+    /// What its figures are called by.
+    key: &'static str,
     title: &'static str,
     columns: &'static [&'static str],
     measure: fn(&mut Contest, usize) -> Result<Vec<Sample>, String>,
 }
 
 const WORKLOADS: &[Workload] = &[
-    Workload { title: "`run` of a tiny static program", columns: &[], measure: Contest::run },
+    Workload { key: "run", title: "`run` of a tiny static program", columns: &[], measure: Contest::run },
     Workload {
+        key: "life",
         title: "`create`, `start`, (wait for its end,) `delete`",
         columns: &["create", "start", "delete"],
         measure: Contest::life,
     },
-    Workload { title: "`exec` of a tiny static program in a running container", columns: &[], measure: Contest::exec },
-    Workload { title: "`delete --force` of a running container", columns: &[], measure: Contest::delete_force },
+    Workload {
+        key: "exec",
+        title: "`exec` of a tiny static program in a running container",
+        columns: &[],
+        measure: Contest::exec,
+    },
+    Workload {
+        key: "delete",
+        title: "`delete --force` of a running container",
+        columns: &[],
+        measure: Contest::delete_force,
+    },
 ];
 
-struct Contest {
-    place: Place,
-    subjects: Vec<Subject>,
-    watch: Stopwatch,
+pub(super) struct Contest {
+    pub(super) view: String,
+    pub(super) place: Place,
+    pub(super) subjects: Vec<Subject>,
+    pub(super) watch: Stopwatch,
+    /// All figures so far.
+    pub(super) figures: Vec<Figure>,
     /// The running container of each subject that `exec` goes into.
     residents: Vec<String>,
     count: u64,
@@ -41,7 +58,15 @@ pub(crate) fn hold(view: &str, rounds: usize, dir: &Path, target: &Path) -> Resu
     let place = furnish(view, dir, target)?;
     let errors = dir.join("errors");
     let watch = Stopwatch::start(&target.join("bench/stopwatch"), &errors)?;
-    let mut contest = Contest { place, subjects: Vec::new(), watch, residents: Vec::new(), count: 0 };
+    let mut contest = Contest {
+        view: view.to_owned(),
+        place,
+        subjects: Vec::new(),
+        watch,
+        figures: Vec::new(),
+        residents: Vec::new(),
+        count: 0,
+    };
     let mut notes = String::new();
     for subject in Subject::all(target) {
         contest.admit(subject, &errors, &mut notes)?;
@@ -54,7 +79,13 @@ pub(crate) fn hold(view: &str, rounds: usize, dir: &Path, target: &Path) -> Resu
     }
     contest.dismiss()?;
     text += &contest.weigh()?;
-    Ok(text + &notes)
+    text += &notes;
+    if view == "v2" {
+        text += &super::engine::measure(&mut contest, rounds, target)?;
+        text += &super::scale::measure(&mut contest, rounds, target)?;
+    }
+    text.extend(contest.figures.iter().map(Figure::line));
+    Ok(text)
 }
 
 /// The root file system and the two bundles, from insula's own default document.
@@ -73,6 +104,8 @@ pub(crate) fn furnish(view: &str, dir: &Path, target: &Path) -> Result<Place, St
         let document = adapt(&default, &rootfs.display().to_string(), args)?;
         fs::write(dir.join(name).join("config.json"), document).map_err(fail)?;
     }
+    let once = fs::read_to_string(dir.join("once/config.json")).map_err(fail)?;
+    super::engine_document::make(dir, &once, &rootfs)?;
     let cgroup_namespace = default.contains("\"type\": \"cgroup\"\n\t\t\t}");
     let hierarchies = if view == "v2" { "-".to_owned() } else { hierarchies()? };
     Ok(Place { dir: dir.to_owned(), hierarchies, cgroup_namespace: if cgroup_namespace { "g" } else { "-" } })
@@ -104,7 +137,7 @@ fn hierarchies() -> Result<String, String> {
 }
 
 impl Contest {
-    fn fresh(&mut self) -> String {
+    pub(super) fn fresh(&mut self) -> String {
         self.count += 1;
         format!("bench-{}-{}", std::process::id(), self.count)
     }
@@ -208,7 +241,8 @@ impl Contest {
     }
 
     /// One row per subject.
-    fn table(&self, workload: &Workload, rows: &[Vec<Vec<Sample>>]) -> String {
+    fn table(&mut self, workload: &Workload, rows: &[Vec<Vec<Sample>>]) -> String {
+        self.note(workload.key, rows);
         let mut text = format!("**{}**\n\n| |", workload.title);
         let parts = workload.columns.iter().map(|name| format!("{name} ms"));
         let heads = ["median ms", "min ms", "CPU ms", "× floor", "× insula", "faults", "peak KiB"];
@@ -242,11 +276,33 @@ impl Contest {
         text
     }
 
+    /// Keeps the figures of a workload: against the floor, against insula, and insula's own.
+    fn note(&mut self, key: &str, rows: &[Vec<Vec<Sample>>]) {
+        for (subject, samples) in self.subjects.iter().zip(rows) {
+            let (view, name) = (&self.view, &subject.name);
+            let walls = samples.iter().map(|sample| float(sample[0].wall)).collect();
+            let peak = samples.iter().map(|sample| sample[0].peak).max().unwrap_or_default();
+            for (what, value) in [
+                ("floor", ratio(samples, &rows[0])),
+                ("insula", ratio(samples, &rows[1])),
+                ("ms", median(walls) / 1e6),
+                ("peak", float(peak)),
+            ] {
+                self.figures.push(Figure::new(view, format!("{key}.{what}"), name, value));
+            }
+        }
+        let peaks = self.figures.iter().filter(|figure| figure.subject == "insula" && figure.work.ends_with(".peak"));
+        let peak = peaks.map(|figure| figure.value).fold(0.0, f64::max);
+        self.figures.retain(|figure| figure.work != "peak");
+        self.figures.push(Figure::new(&self.view, "peak", "insula", peak));
+    }
+
     /// Memory of a created container that waits for `start`, and the system calls of one `run`.
     fn weigh(&mut self) -> Result<String, String> {
         let mut text = String::from(
             "**a created container that waits for `start`, and one `run` of all its processes**\n\n\
-             | | PSS of init KiB | RSS of init KiB | system calls of `run` |\n|---|---:|---:|---:|\n",
+             | | PSS of init KiB | RSS of init KiB | charged to its cgroup KiB | system calls of `run` |\n\
+             |---|---:|---:|---:|---:|\n",
         );
         for index in 0..self.subjects.len() {
             let id = self.fresh();
@@ -257,11 +313,18 @@ impl Contest {
             let path = format!("/proc/{pid}/smaps_rollup");
             let rollup = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
             let (pss, rss) = (field(&rollup, "Pss:"), field(&rollup, "Rss:"));
+            let charge = charged(&pid);
             self.watch.run(&self.subjects[index].start(&self.place, &id))?;
             self.watch.wait(&pid)?;
             self.watch.run(&self.subjects[index].delete(&self.place, &id))?;
             let calls = self.system_calls(index)?;
-            let _ = writeln!(text, "| {} | {pss} | {rss} | {calls} |", self.subjects[index].name);
+            let name = self.subjects[index].name.clone();
+            let shown = charge.map_or_else(|| "-".to_owned(), |charge| charge.to_string());
+            let _ = writeln!(text, "| {name} | {pss} | {rss} | {shown} | {calls} |");
+            let own = [("pss", pss.parse().ok()), ("charge", charge.map(float)), ("calls", Some(float(calls as u64)))];
+            for (work, value) in own.into_iter().filter_map(|(work, value)| Some((work, value?))) {
+                self.figures.push(Figure::new(&self.view, work, &name, value));
+            }
         }
         Ok(text)
     }
@@ -279,8 +342,16 @@ impl Contest {
     }
 }
 
+/// KiB that are charged to the memory cgroup (version 1) of process `pid`, if it has one of its own.
+fn charged(pid: &str) -> Option<u64> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = groups.lines().find_map(|line| line.split_once(":memory:")).map(|(_, path)| path)?;
+    let usage = fs::read_to_string(format!("/sys/fs/cgroup/memory{path}/memory.usage_in_bytes")).ok()?;
+    Some(usage.trim().parse::<u64>().ok()? / 1024).filter(|_| path.contains("bench-"))
+}
+
 /// Fisher and Yates; the numbers come from the clock through a xorshift.
-fn shuffle(order: &mut [usize]) {
+pub(super) fn shuffle(order: &mut [usize]) {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let mut state = (clock.as_nanos() as u64) | 1;
     for last in (1..order.len()).rev() {
@@ -313,11 +384,11 @@ fn median_of(values: &[u64]) -> f64 {
 
 /// Exact for whatever a measurement here can be.
 #[allow(clippy::cast_precision_loss)]
-fn float(value: u64) -> f64 {
+pub(super) fn float(value: u64) -> f64 {
     value as f64
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

@@ -54,9 +54,13 @@ pub(crate) struct Stopwatch {
 impl Stopwatch {
     /// Starts it; what measured commands print on standard error goes to `errors`.
     pub(crate) fn start(program: &Path, errors: &Path) -> Result<Self, String> {
-        let fail = |error: std::io::Error| format!("{}: {error}", program.display());
-        let errors = std::fs::File::create(errors).map_err(fail)?;
-        let mut command = Command::new(program);
+        Self::start_by(&mut Command::new(program), errors)
+    }
+
+    /// The same, by a command that becomes the stopwatch.
+    pub(crate) fn start_by(command: &mut Command, errors: &Path) -> Result<Self, String> {
+        let fail = |error: std::io::Error| format!("the stopwatch: {error}");
+        let errors = std::fs::File::options().append(true).create(true).open(errors).map_err(fail)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let mut child = command.spawn().map_err(fail)?;
         let requests = child.stdin.take();

@@ -37,6 +37,8 @@ pub(crate) enum Payload {
     Once,
     /// Waits to be killed.
     Waits,
+    /// Ends at once; the document is one as engines write it.
+    Engine,
 }
 
 /// One program to measure.
@@ -88,6 +90,18 @@ impl Subject {
         })
     }
 
+    /// Where it keeps compiled filters, if it does.
+    pub(crate) fn cache(&self, place: &Place) -> Option<PathBuf> {
+        self.name.starts_with("crun").then(|| self.state(place).join(".cache/seccomp"))
+    }
+
+    /// The command that lists containers.
+    pub(crate) fn list(&self, place: &Place) -> Vec<String> {
+        let mut words = self.front(place);
+        words.push("list".into());
+        words
+    }
+
     pub(crate) fn run(&self, place: &Place, id: &str, payload: Payload) -> Vec<String> {
         self.with_bundle(place, "run", id, payload, &[])
     }
@@ -126,6 +140,7 @@ impl Subject {
         let bundle = match payload {
             Payload::Once => place.path("once"),
             Payload::Waits => place.path("waits"),
+            Payload::Engine => place.path("engine"),
         };
         match self.kind {
             Kind::Floor => self.floor(place, verb, id, payload),

@@ -26,6 +26,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("payload", &["payload.c"]),
     ("init", &["init.c"]),
     ("stopwatch", &["stopwatch.c"]),
+    ("steps", &["steps.c"]),
     ("floor", &["floor.c", "cgroup.c", "device_filter.c", "rootfs.c", "process.c"]),
 ];
 

@@ -88,6 +88,8 @@ fn limit_v2(entry: &Entry, rules: &DeviceRules, fresh: bool) -> Result<()> {
         }
     }
     bpf::attach_cgroup_device(dir, program.as_fd(), None).map_err(failed)?;
+    // Attached, it lives as long as the cgroup.
+    insula_sys::memory::leave(program);
     old.iter().try_for_each(|old| bpf::detach_cgroup_device(dir, old.as_fd())).map_err(failed)
 }
 

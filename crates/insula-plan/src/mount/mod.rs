@@ -18,7 +18,9 @@ use alloc::vec::Vec;
 use insula_error::{Error, Result};
 use insula_ns::Kind;
 use insula_spec::{IdMapping, Mount, Spec};
-use insula_steps::{ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PLAIN_DIR, Step};
+use insula_steps::{
+    ATTACH_ON_PROC, ATTACH_PLAIN_DIR, Fd, MOUNT_COPY_UP, MOUNT_INHERIT_MODE, MOUNT_PARENT, MOUNT_PLAIN_DIR, Step,
+};
 use insula_sys::mount::{attr, propagation};
 use options::Parsed;
 
@@ -129,6 +131,9 @@ fn new(
     }
     if kind == "proc" || kind == "sysfs" {
         flags |= MOUNT_PLAIN_DIR;
+    }
+    if kind == "tmpfs" && target == "/dev" && !parsed.copy_up {
+        flags |= MOUNT_PARENT;
     }
     let mut attributes = parsed.set | parsed.set_all;
     if kind == "tmpfs" && !options.iter().any(|option| option.starts_with("mode=")) {

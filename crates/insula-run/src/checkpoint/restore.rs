@@ -185,7 +185,7 @@ pub fn restore(
                 let init = open(notification.pid)?;
                 created.inhabited()?;
                 let directory = maps::directory(init.pid)?;
-                let namespaces = verify::namespaces(&plan, &facts, &init, directory.as_fd(), true)?;
+                let namespaces = verify::namespaces(&plan, &facts, &init, Some(directory.as_fd()))?;
                 let record = Record {
                     resctrl: class.is_some(),
                     version: Record::VERSION,
@@ -196,7 +196,7 @@ pub fn restore(
                     created: request.created.clone(),
                     boot: if home.outlives_boot() { this_boot() } else { None },
                     owner: facts.euid,
-                    init: Identity::of(init.pid, init.pidfd.as_fd())?,
+                    init: Identity::of(init.pid, init.pidfd.as_fd()),
                     namespaces,
                     cgroup: created.record(),
                     unit: created.unit_record(),
@@ -244,8 +244,8 @@ pub fn restore(
             return Err(error);
         }
     };
-    let home = making.done()?;
-    Ok(Container { home, record, child, signals, console, notify: None })
+    let (home, group) = making.done()?;
+    Ok(Container { home, record, child, signals, console, notify: None, group })
 }
 
 /// Namespaces that CRIU can restore no process into.

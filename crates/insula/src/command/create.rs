@@ -58,11 +58,11 @@ pub(super) fn perform_run(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<
 
 /// Waits for the process and, unless the container is to be kept, deletes what it leaves.
 pub(super) fn stay(container: Container, keep: bool, context: &Context<'_>) -> Result<i32> {
-    let Container { home, record, child, signals, console, notify, .. } = container;
+    let Container { home, record, child, signals, console, notify, group } = container;
     home.unlock();
     let status = wait(&child, &signals, console.map(Console::new), notify)?;
     if !keep {
-        delete::after_end(home, &record, context)?;
+        delete::after_end(home, &record, group, context)?;
     }
     core::mem::forget((child, signals));
     Ok(status)
