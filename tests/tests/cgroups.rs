@@ -402,3 +402,27 @@ fn a_strangers_cgroup_is_left_alone() {
         insula_tests::eventually("the stranger's cgroup to be empty", || fs::remove_dir(directory).ok());
     }
 }
+
+#[test]
+fn nothing_is_born_below_a_frozen_cgroup() {
+    let mut lab = Lab::new();
+    lab.only_cgroup2();
+    let mut bundle = lab.bundle();
+    bundle.args(&["true"]);
+    let name = lab.fresh_id();
+    let above = std::path::Path::new("/sys/fs/cgroup").join(&name);
+    fs::create_dir(&above).expect("make the cgroup above");
+    fs::write(above.join("cgroup.freeze"), "1").expect("freeze it");
+    bundle.set("/linux/cgroupsPath", json!(format!("/{name}/container")));
+    let output = lab.container(&bundle).run();
+    let within = above.join("container").exists();
+    fs::write(above.join("cgroup.freeze"), "0").expect("thaw it");
+    // Who does not look does not come back before it is thawed, and leaves what it was making.
+    insula_tests::eventually("the cgroup above to be empty", || fs::remove_dir(&above).ok());
+    assert!(!within, "what was made is still there");
+    if insula_tests::is_insula() {
+        output.fails_with(&["frozen", "cgroupsPath"]);
+    } else {
+        assert_ne!(output.code(), 0);
+    }
+}

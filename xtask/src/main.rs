@@ -17,6 +17,7 @@ mod setup;
 mod shell;
 mod soak;
 mod test;
+mod timeline;
 mod vm;
 mod weak;
 
@@ -43,6 +44,7 @@ const TASKS: &[Task] = &[
     ("bench", "[--rounds N] [--write]", "measure insula beside its peers", bench::run),
     ("hot", "", "write which functions the commands of a container's life execute", hot::run),
     ("fuzz", "[TARGET...] [--seconds N] [--at-once N]", "feed random input to what parses", fuzz::run),
+    ("timeline", "", "draw the system calls of one `run` (docs/pictures/timeline.svg)", timeline::run),
     ("soak", "[--faults] [--races] [--kills] [--load]", "all faults, races, kills and load; takes hours", soak::run),
     ("completions", "", "write shell completions to target/dist", docs::completions),
     ("man", "", "write man pages to target/dist", docs::man_pages),

@@ -175,6 +175,7 @@ fn make(group: &Group, entry: &Entry, made: &mut Vec<Made>, ours: Option<i32>) -
     if existed {
         entry.check_unused(ours)?;
     }
+    entry.check_above()?;
     if entry.controllers.contains(Controller::Cpuset) {
         inherit_cpuset(group, entry)?;
     }

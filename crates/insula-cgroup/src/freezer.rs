@@ -103,6 +103,28 @@ pub(crate) fn is_frozen(entry: &Entry) -> rustix::io::Result<bool> {
     }
 }
 
+/// Whether a directory above is frozen, and the directory with it: a process that was born there would not run, nor its
+/// maker go on, until somebody thaws that.
+pub(crate) fn is_frozen_from_above(entry: &Entry) -> rustix::io::Result<bool> {
+    if !entry.path.contains('/') {
+        return Ok(false);
+    }
+    let is = match entry.version {
+        Version::V1 if entry.controllers.contains(Controller::Freezer) => {
+            read_value(entry, "freezer.parent_freezing").map(|value| value == "1")
+        }
+        Version::V1 => return Ok(false),
+        Version::V2 => entry
+            .dir()
+            .and_then(|dir| file::read(dir, "cgroup.events"))
+            .map(|events| file::value_of(&events, "frozen") == Some("1")),
+    };
+    match is {
+        Err(e) if is_gone(e) => Ok(false),
+        done => done,
+    }
+}
+
 fn freeze_v1(entry: &Entry) -> rustix::io::Result<()> {
     for attempt in 1..=V1_ATTEMPTS {
         if attempt % V1_THAW_EVERY == 0 {

@@ -84,6 +84,18 @@ impl Entry {
         Ok(())
     }
 
+    /// Refuses a directory below a frozen one.
+    pub(crate) fn check_above(&self) -> Result<()> {
+        let frozen = crate::freezer::is_frozen_from_above(self);
+        if !frozen.map_err(|e| self.error(e, "look into the cgroup", "freezer"))? {
+            return Ok(());
+        }
+        Err(Error::state("use the cgroup", "a cgroup above it is frozen, and no process could begin in it")
+            .object(self.display())
+            .field(POINTER)
+            .advice("thaw it, or choose another cgroupsPath"))
+    }
+
     /// Whether losing this hierarchy does no harm: nothing is limited or counted in it (COMPAT(runc)).
     pub(crate) fn is_for_tracking(&self) -> bool {
         if self.version == Version::V2 {
