@@ -113,6 +113,7 @@ fn a_waiting_container_is_small() {
 
 /// Runs a command with ptrace(2), to its end, and gives its peak resident set in KiB and, if they are counted, the
 /// instructions of the process itself.
+#[expect(clippy::zombie_processes, reason = "waitpid(2) waits for it")]
 #[allow(unsafe_code)] // what is between fork and execve
 fn traced(words: &[&str], count: bool) -> (u64, u64) {
     use nix::sys::ptrace;

@@ -119,6 +119,10 @@ const LEFT: f64 = 70.0;
 const LANE: f64 = 46.0;
 const TOP: f64 = 40.0;
 
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
 /// One lane for each process; a bar for each call, as long as it took.
 fn draw(calls: &[Call]) -> String {
     let end = calls.iter().map(|call| call.begin + call.length).fold(1.0, f64::max);
@@ -129,7 +133,7 @@ fn draw(calls: &[Call]) -> String {
             processes.push(call.process);
         }
     }
-    let bottom = TOP + LANE * processes.len() as f64;
+    let bottom = TOP + LANE * count(processes.len());
     let height = bottom + 60.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
@@ -150,7 +154,7 @@ fn draw(calls: &[Call]) -> String {
         calls.len()
     );
     for (lane, process) in processes.iter().enumerate() {
-        let y = TOP + LANE * lane as f64;
+        let y = TOP + LANE * count(lane);
         let name = if lane == 0 { "insula" } else { "init" };
         let own = calls.iter().filter(|call| call.process == *process);
         let _ = writeln!(svg, "<text x=\"4\" y=\"{}\">{name}</text>", y + 16.0);
@@ -180,7 +184,7 @@ fn draw(calls: &[Call]) -> String {
         let y = bottom + 36.0;
         let _ = writeln!(svg, "<rect class=\"g{number}\" x=\"{x}\" y=\"{}\" width=\"12\" height=\"12\"/>", y - 10.0);
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{y}\">{}</text>", x + 16.0, group.0);
-        x += 40.0 + 7.0 * group.0.len() as f64;
+        x += 40.0 + 7.0 * count(group.0.len());
     }
     svg + "</svg>\n"
 }

@@ -33,21 +33,21 @@ mod number {
 }
 
 /// A system call of up to five arguments.
+#[expect(clippy::inline_always, reason = "code elsewhere is not mapped by then")]
 #[inline(always)]
 unsafe fn call(number: usize, arguments: [usize; 5]) -> isize {
     let result: isize;
-    let [a, b, c, d, e] = arguments;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller vouches for the arguments.
     unsafe {
-        core::arch::asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
-            in("r8") e, lateout("rcx") _, lateout("r11") _, options(nostack));
+        core::arch::asm!("syscall", inlateout("rax") number => result, in("rdi") arguments[0], in("rsi") arguments[1],
+            in("rdx") arguments[2], in("r10") arguments[3], in("r8") arguments[4], lateout("rcx") _, lateout("r11") _, options(nostack));
     }
     #[cfg(target_arch = "aarch64")]
     // SAFETY: as above.
     unsafe {
-        core::arch::asm!("svc #0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c, in("x3") d,
-            in("x4") e, options(nostack));
+        core::arch::asm!("svc #0", in("x8") number, inlateout("x0") arguments[0] => result, in("x1") arguments[1], in("x2") arguments[2],
+            in("x3") arguments[3], in("x4") arguments[4], options(nostack));
     }
     result
 }

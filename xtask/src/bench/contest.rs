@@ -291,7 +291,10 @@ impl Contest {
                 self.figures.push(Figure::new(view, format!("{key}.{what}"), name, value));
             }
         }
-        let peaks = self.figures.iter().filter(|figure| figure.subject == "insula" && figure.work.ends_with(".peak"));
+        let peaks = self
+            .figures
+            .iter()
+            .filter(|figure| figure.subject == "insula" && figure.work.rsplit('.').next() == Some("peak"));
         let peak = peaks.map(|figure| figure.value).fold(0.0, f64::max);
         self.figures.retain(|figure| figure.work != "peak");
         self.figures.push(Figure::new(&self.view, "peak", "insula", peak));

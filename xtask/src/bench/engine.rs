@@ -87,7 +87,7 @@ fn filter(contest: &mut Contest, document: &Path, target: &Path) -> Result<Strin
         let [one, two, three] = numbers[..] else { return Err(format!("{example}: {line:?}")) };
         compiled.push(one.parse::<f64>().unwrap_or(f64::NAN) / 1e6);
         installed.push(two.parse::<f64>().unwrap_or(f64::NAN) / 1e6);
-        length = three.to_owned();
+        three.clone_into(&mut length);
     }
     let (compiled, installed) = (median(compiled), median(installed));
     contest.figures.push(Figure::new(&contest.view, "seccomp.ms", "insula", compiled + installed));

@@ -108,7 +108,7 @@ fn parallel(contest: &mut Contest) -> Result<String, String> {
     eprintln!("  {CALLERS} callers at once");
     let mut rates = vec![Vec::new(); contest.subjects.len()];
     for _ in 0..REPEATS {
-        for subject in 1..contest.subjects.len() {
+        for (subject, rates) in rates.iter_mut().enumerate().skip(1) {
             let ids: Vec<String> = (0..CALLERS * EACH).map(|_| contest.fresh()).collect();
             let (place, one) = (&contest.place, &contest.subjects[subject]);
             let begun = Instant::now();
@@ -129,7 +129,7 @@ fn parallel(contest: &mut Contest) -> Result<String, String> {
             if let Some(reason) = failures.first() {
                 return Err(reason.clone());
             }
-            rates[subject].push(rate);
+            rates.push(rate);
         }
     }
     let mut text = format!(
