@@ -12,7 +12,7 @@ object! {
         /// Memory.
         memory: Option<Memory> = optional "memory",
         /// CPU time and placement.
-        cpu: Option<Cpu<'a>> = optional "cpu",
+        cpu: Option<Cpu<'a>> = optional "cpu" or "CPU",
         /// Number of tasks.
         pids: Option<Pids> = optional "pids",
         /// Disk access.
@@ -84,9 +84,9 @@ object! {
         /// Real-time scheduling: period.
         realtime_period: Option<u64> = optional "realtimePeriod",
         /// CPUs, such as `0-3,7`.
-        cpus: Option<Str<'a>> = optional "cpus",
+        cpus: Option<Str<'a>> = optional "cpus" or "Cpus",
         /// Memory nodes, such as `0-1`.
-        mems: Option<Str<'a>> = optional "mems",
+        mems: Option<Str<'a>> = optional "mems" or "Mems",
         /// 1 makes the cgroup run only when nothing else does.
         idle: Option<i64> = optional "idle",
     }

@@ -484,3 +484,14 @@ fn a_page_size_by_the_name_that_documents_of_go_programs_have() {
     assert!(error.contains("duplicate property"), "{error}");
     assert!(load(text("PAGESIZE").as_bytes()).is_err());
 }
+
+#[test]
+fn processors_by_the_names_that_documents_of_go_programs_have() {
+    for (object, processors, nodes) in [("cpu", "cpus", "mems"), ("CPU", "Cpus", "Mems")] {
+        let text = format!(
+            r#"{{"ociVersion": "1.0.0", "linux": {{"resources": {{"{object}": {{"{processors}": "0-1", "{nodes}": "0"}}}}}}}}"#
+        );
+        let cpu = load(text.as_bytes()).unwrap().linux.resources.unwrap().cpu.unwrap();
+        assert_eq!((cpu.cpus.as_deref(), cpu.mems.as_deref()), (Some("0-1"), Some("0")), "{object}");
+    }
+}
