@@ -111,6 +111,7 @@ impl<'t> Parser<'t> {
                 let (kind, _) = signature::first(rest.split_ascii_whitespace().next().unwrap_or_default())
                     .ok_or_else(|| self.unexpected("a type"))?;
                 self.at += kind.len();
+                agrees(kind, wanted)?;
                 self.value(Some(kind), depth)
             }
             Some('<') => {
@@ -140,7 +141,10 @@ impl<'t> Parser<'t> {
             "true" => fits(Value::Bool(true), wanted),
             "false" => fits(Value::Bool(false), wanted),
             word => match TYPES.iter().find(|(name, _)| *name == word) {
-                Some((_, kind)) => self.value(Some(kind), depth),
+                Some((_, kind)) => {
+                    agrees(kind, wanted)?;
+                    self.value(Some(kind), depth)
+                }
                 None => number(word, wanted),
             },
         }
@@ -281,6 +285,14 @@ fn typed(value: Value) -> Parsed<Value> {
         Ok(value)
     } else {
         Err(String::from("its type is too long or too deep"))
+    }
+}
+
+/// A type that the value says itself must be the one that its place has.
+fn agrees(kind: &str, wanted: Wanted<'_>) -> Parsed<()> {
+    match wanted {
+        Some(place) if place != kind => Err(format!("it is of type {kind:?}, not {place:?}")),
+        _ => Ok(()),
     }
 }
 
