@@ -154,7 +154,10 @@ fn command_line(document: &Value, seen: &Seen) -> Check {
     let cwd = text(document, "/process/cwd").unwrap_or_default();
     if !cwd.contains("..") {
         let plain: String = cwd.split('/').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect();
-        let is = fs::read_link(seen.path("cwd")).unwrap_or_default();
+        // Without a mount namespace of its own, the process has the host's paths and another root.
+        let (is, root) = (fs::read_link(seen.path("cwd")), fs::read_link(seen.path("root")));
+        let (is, root) = (is.unwrap_or_default(), root.unwrap_or_default());
+        let is = is.strip_prefix(&root).map(|below| Path::new("/").join(below)).unwrap_or(is);
         same("cwd", &is.display().to_string().as_str(), &if plain.is_empty() { "/" } else { plain.as_str() })?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use insula_ns::Kind;
 use insula_plan::TreeSource;
 use insula_steps::message::Part;
-use insula_steps::{Fd, Step};
+use insula_steps::{Fd, MOUNT_COPY_UP, MOUNT_PARENT, Step};
 
 /// `CLONE_NEWNS|CLONE_NEWPID`
 pub(super) fn kinds(flags: u64) -> String {
@@ -67,7 +67,7 @@ pub(super) fn of(step: &Step<'_>) -> (Vec<String>, bool) {
         Step::Fork { flags, cgroup } => Vec::from([clone3(*flags, cgroup.is_some())]),
         Step::BecomeRoot {} => list(&["setresgid(0)", "setresuid(0)"]),
         Step::Mount { fstype, propagation: 0, attributes, flags, .. }
-            if attributes & insula_sys::mount::attr::RDONLY == 0 && flags & insula_steps::MOUNT_COPY_UP == 0 =>
+            if attributes & insula_sys::mount::attr::RDONLY == 0 && flags & (MOUNT_COPY_UP | MOUNT_PARENT) == 0 =>
         {
             Vec::from([format!("mount({})", quoted(fstype))])
         }
@@ -93,7 +93,7 @@ pub(super) fn of(step: &Step<'_>) -> (Vec<String>, bool) {
         }
         Step::Device { bind, .. } if bind.is_some() => list(&["move_mount"]),
         Step::Device { .. } => list(&["mknodat"]),
-        Step::Mask { .. } => list(&["fsopen", "fsmount", "open_tree", "move_mount"]),
+        Step::Mask { .. } => list(&["mount", "fsopen", "fsmount", "open_tree", "move_mount"]),
         Step::ReadOnly { alone: 1, .. } => list(&["open_tree_attr", "move_mount"]),
         Step::ReadOnly { .. } => list(&["open_tree", "mount_setattr", "move_mount"]),
         Step::Anchor { .. } => list(&["move_mount(mounts/rootfs)", "mount_setattr"]),
