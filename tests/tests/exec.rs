@@ -181,3 +181,27 @@ fn a_program_without_a_valid_header() {
     assert_ne!(output.code(), 0);
     output.says(&["exec format error"]);
 }
+
+#[test]
+fn a_user_namespace_has_hard_limits_above_the_callers() {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let status = fs::read_to_string("/proc/self/status").expect("read /proc/self/status");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("it names capabilities");
+    if u64::from_str_radix(effective.trim(), 16).expect("hexadecimal") & SYS_RESOURCE == 0 {
+        insula_tests::skip!("root lacks CAP_SYS_RESOURCE here");
+    }
+    let (_, own) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_SIGPENDING).expect("getrlimit");
+    let hard = own + 1000;
+    let lab = Lab::new();
+    let mut bundle = lab.bundle();
+    bundle.args(&["sleep", "60"]).user_namespace();
+    bundle.set("/process/rlimits", json!([{"type": "RLIMIT_SIGPENDING", "soft": hard, "hard": hard}]));
+    let container = lab.container(&bundle).detached();
+    let wanted = format!("{hard} {hard}\n");
+    let show =
+        "grep 'Max pending signals' /proc/self/limits | while read a b c soft hard rest; do echo $soft $hard; done";
+    assert_eq!(container.inside(show), wanted);
+    let first = fs::read_to_string(format!("/proc/{}/limits", container.pid())).expect("read its limits");
+    let line = first.lines().find(|line| line.starts_with("Max pending signals")).expect("a line of it");
+    assert_eq!(line.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), [hard.to_string(), hard.to_string()]);
+}

@@ -18,9 +18,10 @@ use core::cell::OnceCell;
 use core::convert::Infallible;
 use core::mem::MaybeUninit;
 use insula_error::{Error, Kind, Result};
-use insula_plan::Plan;
+use insula_plan::{Plan, Planned};
 use insula_steps::message::{Call, GO, HEAD, MAX, Part, Tag};
-use insula_steps::{Fd, encode};
+use insula_steps::{Fd, Step, encode};
+use insula_sys::credentials;
 use insula_sys::process::{Cloned, clone3, set_signal_mask, spawn};
 use insula_sys::weak::{self, Weakness};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -100,6 +101,28 @@ fn own_number(pidfd: &OwnedFd) -> Result<i32> {
     number.filter(|pid| *pid > 0).ok_or_else(|| failed(Errno::SRCH, "fdinfo"))
 }
 
+/// Raises this command's own hard limits to those that the plan sets inside a user namespace: the process inherits them,
+/// and has no right over the machine's limits in there (CAP_SYS_RESOURCE counts in the initial user namespace alone).
+/// Where this command may not either, init says so.
+fn make_room(plan: &Plan) {
+    let user = insula_ns::Kind::USER.namespace().clone_flag;
+    let enters = |planned: &Planned| match planned.step {
+        Step::Join { kinds, .. } | Step::Unshare { kinds } | Step::Fork { flags: kinds, .. } => kinds & user != 0,
+        _ => false,
+    };
+    if plan.clone_flags & user == 0 && !plan.steps.iter().any(enters) {
+        return;
+    }
+    for planned in &plan.steps {
+        if let Step::Limit { resource, hard, .. } = planned.step
+            && let Ok((soft, own)) = credentials::limit(resource)
+            && hard > own
+        {
+            let _ = credentials::set_limit(resource, soft, hard);
+        }
+    }
+}
+
 fn failed(errno: Errno, object: &'static str) -> Error {
     Error::kernel(errno.raw_os_error(), "start init").object(object)
 }
@@ -124,6 +147,7 @@ impl<'p> Launch<'p> {
         let steps = encode(plan.steps.iter().map(|planned| &planned.step), SOCKET, &number);
         let image = Image::finish(image, &steps)?;
         let cgroup = cgroup.filter(|_| plan.born_in_cgroup);
+        make_room(plan);
         let (pid, pidfd) = if plan.mapped_first || plan.held {
             // It waits for this process before it becomes init, so it needs memory of its own.
             match clone3(plan.clone_flags, cgroup).map_err(|e| clone_failed(plan, e))? {
