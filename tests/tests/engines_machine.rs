@@ -254,6 +254,17 @@ fn a_privileged_docker_in_docker() {
     assert_eq!(seen, "inner\n67108864\nouter", "{seen}");
 }
 
+#[test]
+fn podmans_users_of_their_own() {
+    needs_machine!();
+    let _machine = machine();
+    let seen = ok(
+        "podman --runtime insula run --rm --network none --userns auto:size=4096 busybox sh -c 'id -u; tr -s \" \" </proc/self/uid_map'; \
+        podman --runtime insula run --rm --network none --uidmap 0:500000:1000 --gidmap 0:500000:1000 busybox sh -c 'tr -s \" \" </proc/self/uid_map'",
+    );
+    assert_eq!(seen, "0\n 0 2000000 4096\n 0 500000 1000", "{seen}");
+}
+
 /// What the package brings is gone with it, and what was there before is as it was.
 #[test]
 fn the_package_is_installed_and_purged() {
