@@ -3,7 +3,7 @@
 //! (crates/insula-seccomp/tests/differential.rs says why), the answer is compared with what the profile means.
 
 use crate::entropy::Entropy;
-use crate::interpreter::run;
+use crate::interpreter::{I386, run};
 use crate::meaning::Meaning;
 use crate::reference::{Reference, agrees, mixed_up, unordered};
 use crate::seccomp::calls;
@@ -19,11 +19,14 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let Ok(Some(program)) = compile(&profile) else { return };
     let Ok(reference) = Reference::new(&profile) else { return };
     let meaning = Meaning::new(&profile);
+    // It cuts values to 32 bits for such an ABI only after it has put the conditions in order by the whole ones.
+    let values = profile.syscalls.iter().flat_map(|rule| &rule.args).flat_map(|arg| [arg.value, arg.value_two]);
+    let wide = values.max().is_some_and(|value| value > u64::from(u32::MAX));
     for call in calls(&profile, &mut entropy) {
         let ours = run(&program.instructions, &call).0;
         let (meant, matching) = meaning.answer(&call);
         assert!(meant.is_none_or(|meant| ours == meant), "ours {ours:#x}, meant {meant:x?}: {call:x?} of {profile:?}");
-        if mixed_up(&meaning, call.arch, call.nr) || unordered(meant, &matching) {
+        if mixed_up(&meaning, call.arch, call.nr) || unordered(meant, &matching) || call.arch == I386 && wide {
             continue;
         }
         if let Ok(theirs) = reference.verdict(&call) {
