@@ -34,7 +34,7 @@ pub(super) const LANES: &[Lane] = &[
             "survey",
             "machine",
             "apparmor",
-            "engines_machine",
+            "checkpoint",
         ],
     },
     // Linux 6.1, systemd 252.
