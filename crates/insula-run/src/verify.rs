@@ -24,15 +24,12 @@ pub(crate) fn namespaces(
     init: &Handle,
     restored: Option<BorrowedFd<'_>>,
 ) -> Result<Vec<Held>> {
-    // What clone3(2) was told to make is new, and nobody else's: it needs no comparison with the runtime's own.
-    let made = |kind: Kind| restored.is_none() && plan.clone_flags & kind.namespace().clone_flag != 0;
-    let compared = |kind: Kind| !(made(kind) && matches!(plan.wants[kind], Want::New(_)));
     let mut own = PerKind::from_fn(|kind| {
         let known = kind == Kind::USER && !facts.inner_user;
-        if compared(kind) && !known { Identity::of_self(kind).ok() } else { None }
+        if known { None } else { Identity::of_self(kind).ok() }
     });
     let dev = Kind::all().find_map(|kind| own[kind].map(|own| own.dev));
-    if !facts.inner_user && compared(Kind::USER) {
+    if !facts.inner_user {
         own[Kind::USER] = match dev {
             Some(dev) => Some(Identity::initial_user(dev)),
             None => Identity::of_self(Kind::USER).ok(),
@@ -57,7 +54,7 @@ pub(crate) fn namespaces(
             Want::Inherit if restored.is_some() && kind == Kind::TIME && elsewhere() => Want::New(0),
             want => want,
         };
-        if let Some(mut entry) = one(facts, kind, want, (compared(kind), &own), &given)? {
+        if let Some(mut entry) = one(facts, kind, want, &own, &given)? {
             // KERNEL(6.18): before, only mount namespaces have ids, and asking for the others is in vain.
             if !want.leaves() {
                 entry.id = None;
@@ -75,7 +72,7 @@ fn one(
     facts: &Facts,
     kind: Kind,
     want: Want,
-    (compared, own): (bool, &PerKind<Option<Identity>>),
+    own: &PerKind<Option<Identity>>,
     given: &PerKind<Option<Identity>>,
 ) -> Result<Option<Held>> {
     let wrong = |is: &Identity, wanted: String| {
@@ -87,9 +84,7 @@ fn one(
             .field(field)
             .reason(format!("the process is in {is}, and the plan wants {wanted}"))
     };
-    // One that is not compared stands for itself.
-    let own = if compared { own[kind] } else { given[kind] };
-    let (Some(is), Some(own)) = (&given[kind], &own) else {
+    let (Some(is), Some(own)) = (&given[kind], &own[kind]) else {
         // A kernel without the kind: only inheriting it is true.
         return match want {
             Want::Inherit => Ok(None),
@@ -101,7 +96,7 @@ fn one(
         };
     };
     let how = match want {
-        Want::New(_) if compared && is.same_object(own) => {
+        Want::New(_) if is.same_object(own) => {
             return Err(wrong(is, String::from("a new one, not the runtime's own")));
         }
         Want::New(_) => "created",
