@@ -45,7 +45,10 @@ fn memory() {
     let limit = session
         .inside(&name, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true");
     assert_eq!(limit, "33554432");
-    let name = session.detached("b", &options, &["tail", "/dev/zero"]);
+    // The shim listens for the event only once start has returned, and an exit that overtakes the event hides it
+    // from the daemon: the victim is a child, early enough before the end and late enough after the start.
+    let script = "sleep 1; tail /dev/zero; code=$?; sleep 1; exit $code";
+    let name = session.detached("b", &options, &["sh", "-c", script]);
     assert_eq!(session.ok(&["wait", &name]), "137");
     assert_eq!(session.inspect(&name, "{{.State.OOMKilled}}"), "true");
 }
