@@ -212,6 +212,16 @@ impl Layout {
     pub fn hierarchies(&self) -> impl Iterator<Item = (&str, String)> {
         self.hierarchies.iter().map(|hierarchy| (&*hierarchy.list, mount_point(&hierarchy.mount)))
     }
+
+    /// Mount points with the full path of the caller's own cgroup; what cannot be found is left out.
+    pub fn own(&self) -> impl Iterator<Item = (String, String)> {
+        self.hierarchies.iter().filter_map(|hierarchy| {
+            let mount_point = mount_point(&hierarchy.mount);
+            let own = hierarchy.own_beneath().ok()?;
+            let path = if own.is_empty() { mount_point.clone() } else { format!("{mount_point}/{own}") };
+            Some((mount_point, path))
+        })
+    }
 }
 
 impl Hierarchy {

@@ -130,8 +130,8 @@ pub struct Plan {
     pub time_offsets: Vec<String>,
     /// The process has a terminal.
     pub terminal: bool,
-    /// Supplementary groups are given up before a user namespace is joined.
-    pub drops_groups: bool,
+    /// A user namespace is joined, in which setgroups(2) may be forbidden.
+    pub joins_user: bool,
     /// Init copies the host's mounts itself, in its own mount namespace: the caller may not.
     pub trees_inside: bool,
 }
@@ -327,8 +327,8 @@ pub fn compile_exec(spec: &Spec<'_>, target: &ExecTarget, facts: &Facts, options
     let pinned = process::exec_cpus(&mut planner, "initial")?;
     if target.user && facts.euid == 0 {
         planner.step(Phase::Stage, Field::None, Step::DropGroups {});
-        planner.plan.drops_groups = true;
     }
+    planner.plan.joins_user = target.user;
     // With the mount option nsdelegate, nobody gives birth across the root of his cgroup namespace (ENOENT): that one is
     // joined by the child.
     let late = if target.born { target.kinds & Kind::CGROUP.namespace().clone_flag } else { 0 };

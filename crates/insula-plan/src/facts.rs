@@ -85,7 +85,7 @@ pub struct Hierarchy {
     pub directory: String,
     /// Mount options, comma-separated: `cpu,cpuacct` or `none,name=systemd`.
     pub options: String,
-    /// Full path of the container's own group.
+    /// Full path of the container's own group, or of the caller's where the process stays in that.
     pub group: String,
 }
 

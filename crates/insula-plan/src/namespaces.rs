@@ -330,8 +330,8 @@ fn staged(planner: &mut Planner<'_>, new_flags: u64, late: u64) -> Result<()> {
         Want::Join(_) => {
             if planner.facts.euid == 0 {
                 planner.step(Phase::Stage, planner.entry(Kind::USER), Step::DropGroups {});
-                planner.plan.drops_groups = true;
             }
+            planner.plan.joins_user = true;
             join(planner, Phase::Stage, Kind::USER);
             let field = planner.entry(Kind::USER);
             planner.step(Phase::Stage, field, Step::BecomeRoot {});

@@ -152,6 +152,18 @@ pub(crate) fn cgroup_view(hierarchies: &[(String, String)], group: &Group, tasks
     }
 }
 
+/// Where no group could be made (an ordinary user's container), the process stays in the caller's, and that is to be seen.
+pub(crate) fn show_own(view: &mut CgroupView) {
+    let Ok(layout) = Layout::probe() else { return };
+    for (mount_point, own) in layout.own() {
+        let hierarchy =
+            view.hierarchies.iter_mut().find(|hierarchy| mount_point.rsplit('/').next() == Some(&hierarchy.directory));
+        if let Some(hierarchy) = hierarchy.filter(|hierarchy| hierarchy.group.is_empty()) {
+            hierarchy.group = own;
+        }
+    }
+}
+
 /// The layout's hierarchies as owned text: controllers and mount point.
 pub(crate) fn hierarchies(layout: &Layout) -> Vec<(String, String)> {
     layout.hierarchies().map(|(list, mount_point)| (String::from(list), mount_point)).collect()

@@ -19,13 +19,10 @@ pub fn kill(record: &Record, signal: i32, all: bool) -> Result<()> {
     let group = status::group(record)?;
     // Without a pid namespace of its own, the end of init does not end the others.
     let own_pids = record.held(Kind::PID).is_some_and(|held| held.how == "created");
+    if all && group.is_none() {
+        return all_without_cgroup(record, signal, own_pids);
+    }
     if all || (signal == SIGKILL && !own_pids && !group.is_none()) {
-        if group.is_none() {
-            return Err(Error::state(
-                format!("kill all processes of container {}", record.id),
-                "it has no cgroup, so they cannot be known",
-            ));
-        }
         if record.init().is_none() && group.is_empty().unwrap_or(true) {
             return if all { Ok(()) } else { Err(not_running(record)) };
         }
@@ -43,6 +40,19 @@ pub fn kill(record: &Record, signal: i32, all: bool) -> Result<()> {
         let _ = group.thaw();
     }
     Ok(())
+}
+
+/// What an ordinary user's container had no cgroup for: where init has ended, nothing can be known to be left.
+fn all_without_cgroup(record: &Record, signal: i32, own_pids: bool) -> Result<()> {
+    match record.init() {
+        None => Ok(()),
+        Some(init) if signal == SIGKILL && own_pids => init.signal(signal),
+        Some(_) => Err(Error::state(
+            format!("kill all processes of container {}", record.id),
+            "it has no cgroup, so they cannot be known",
+        )
+        .advice("without --all the container's first process is signalled, and KILL ends its pid namespace with it")),
+    }
 }
 
 fn not_running(record: &Record) -> Error {

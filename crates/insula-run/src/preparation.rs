@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use insula_cgroup::{Created, DeviceRules, Group};
 use insula_error::{Error, Result};
-use insula_plan::{Facts, Plan, compile};
+use insula_ns::Kind;
+use insula_plan::{Facts, Plan, Want, compile};
 use insula_spec::{Resources, Spec};
 use insula_sys::weak::{self, Weakness};
 use rustix::fd::{BorrowedFd, OwnedFd};
@@ -141,12 +142,24 @@ impl<'a> Preparation<'a> {
     fn with_fewer_groups(&mut self) -> Result<()> {
         let created = self.making.cgroup()?;
         let Some(reason) = created.left_out() else { return Ok(()) };
-        self.log.warn(&format!("no cgroup: {reason}"));
+        // What an ordinary user's container has always done without is worth a word only where it can leave processes behind.
+        if matches!(self.plan.wants[Kind::PID], Want::New(_)) {
+            self.log.debug(&format!("no cgroup: {reason}"));
+        } else {
+            // COMPAT(runc): the words that are looked for.
+            self.log.warn(&format!(
+                "no cgroup and no pid namespace of its own: what the container starts can outlive it. Such configuration is \
+                 strongly discouraged (no cgroup: {reason})"
+            ));
+        }
         let late = enters_late(self.spec, &self.facts);
         let doors = created.open_for_join(&[])?;
         let tasks = doors.task_fds(OFlags::empty(), late)?.len();
         let born = doors.clone_target().is_some() && !late;
         self.facts.cgroup = gather::cgroup_view(&self.hierarchies, created, tasks, born);
+        if self.spec.mounts.iter().any(|mount| mount.kind.as_ref().is_some_and(|kind| *kind == "cgroup")) {
+            gather::show_own(&mut self.facts.cgroup);
+        }
         self.plan = compile(self.spec, &self.facts, &self.request.options)?;
         Ok(())
     }

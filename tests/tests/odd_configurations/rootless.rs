@@ -57,6 +57,30 @@ impl<'l> Rootless<'l> {
         bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
     }
 
+    /// insula as the user, with the user's root of states.
+    fn command(&self, words: &[&str]) -> insula_tests::Output {
+        let ids = [format!("--reuid={}", self.uid), format!("--regid={}", self.uid), "--clear-groups".into()];
+        let command = self.lab.command("setpriv").args(ids).arg(insula_tests::runtime());
+        command.arg("--root").arg(&self.root).args(words).run()
+    }
+
+    /// The id of a new container that runs.
+    fn start(&self, bundle: &Bundle) -> String {
+        let before = self.ids();
+        self.run(bundle, &[], &["run", "--detach"]).assert_code(0);
+        self.ids().into_iter().find(|id| !before.contains(id)).expect("a new container")
+    }
+
+    fn ids(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    fn pid(&self, id: &str) -> i64 {
+        let state = insula_tests::parse_json(fs::read(self.root.join(id).join("state.json")).unwrap());
+        state["init"]["pid"].as_i64().unwrap()
+    }
+
     fn run(&self, bundle: &Bundle, before: &[&str], words: &[&str]) -> insula_tests::Output {
         let ids = [format!("--reuid={}", self.uid), format!("--regid={}", self.uid), "--clear-groups".into()];
         self.lab
@@ -102,7 +126,9 @@ fn an_ordinary_user_with_a_single_id() {
     let output = user.run(&bundle, &[], &["run"]);
     output.assert_code(0);
     assert_eq!(output.stdout, format!("0\n 0 {} 1\ndeny\n", user.uid));
-    output.says(&["no cgroup"]);
+    // Nothing is lost with the cgroup here, and what is printed besides would be taken for the program's.
+    assert_eq!(output.stderr, "");
+    user.run(&bundle, &[], &["--debug", "run"]).says(&["no cgroup"]);
 
     bundle.set("/process/user/additionalGids", json!([0]));
     user.run(&bundle, &[], &["run"]).fails_with(&["/process/user/additionalGids", "setgroups"]);
@@ -148,7 +174,7 @@ fn an_ordinary_user_with_a_range_of_ids() {
     let output = user.run(&bundle, &[], &["run"]);
     output.assert_code(0);
     assert_eq!(output.stdout, "5:6\n0 7\n");
-    output.says(&["no cgroup"]);
+    assert_eq!(output.stderr, "");
 
     user.ranges(&mut bundle, 500_000);
     user.run(&bundle, &[], &["run"]).fails_with(&["newgidmap", "/etc/subgid", "500000:65535"]);
@@ -208,6 +234,76 @@ fn a_pod_of_an_ordinary_user() {
         .arg(&user.root)
         .args(["delete", "--force", &id])
         .ok();
+}
+
+#[test]
+fn processes_that_can_outlive_a_container_without_a_cgroup_are_worth_a_warning() {
+    if !is_insula() {
+        insula_tests::skip!("this is where peers differ");
+    }
+    let lab = Lab::new();
+    let user = Rootless::new(&lab, false);
+    let mut bundle = user.bundle();
+    bundle.args(&["true"]).inherit("pid");
+    // It would show the host's processes, over which the container's user has no rights.
+    let proc = format!("/mounts/{}", bundle.mount_index("/proc"));
+    let host = json!({"destination": "/proc", "type": "none", "source": "/proc", "options": ["rbind", "nosuid", "nodev", "noexec"]});
+    bundle.set(&proc, host);
+    let output = user.run(&bundle, &[], &["run"]);
+    output.assert_code(0);
+    output.says(&["no cgroup", "no pid namespace", "strongly discouraged"]);
+}
+
+/// Where the container has a cgroup mount and no cgroup namespace, it shows the cgroups that its process is in: the caller's,
+/// if it could not be given its own.
+#[test]
+fn an_ordinary_user_sees_the_cgroups_that_the_process_stays_in() {
+    if !is_insula() {
+        insula_tests::skip!("this is where peers differ");
+    }
+    let lab = Lab::new();
+    if insula_tests::cgroups::is_unified() {
+        insula_tests::skip!("version 2's tree is bound whole");
+    }
+    let user = Rootless::new(&lab, false);
+    let mut bundle = user.bundle();
+    bundle.inherit("cgroup");
+    bundle.mount_index("/sys/fs/cgroup");
+    bundle.shell("grep -cx $$ /sys/fs/cgroup/pids/tasks; : > /sys/fs/cgroup/pids/tasks");
+    let output = user.run(&bundle, &[], &["run"]);
+    output.says(&["Read-only file system"]);
+    assert_eq!(output.stdout.lines().next(), Some("1"), "{output:?}");
+}
+
+/// exec into a user namespace that was joined, in which setgroups(2) is forbidden; and kill where there is no cgroup.
+#[test]
+fn processes_in_another_containers_user_namespace() {
+    if !is_insula() {
+        insula_tests::skip!("this is where peers differ");
+    }
+    let lab = Lab::new();
+    let user = Rootless::new(&lab, false);
+    let mut bundle = user.bundle();
+    bundle.args(&["sleep", "60"]);
+    let id = user.start(&bundle);
+    let mut member = user.bundle();
+    no_hostname(&mut member);
+    member.args(&["sleep", "60"]).remove("/linux/uidMappings").remove("/linux/gidMappings");
+    member.join("user", format!("/proc/{}/ns/user", user.pid(&id)));
+    let other = user.start(&member);
+    let output = user.command(&["exec", &other, "cat", "/proc/self/setgroups"]);
+    output.assert_code(0);
+    assert_eq!(output.text(), "deny");
+
+    user.command(&["kill", "--all", &other, "0"]).fails_with(&["no cgroup", "without --all"]);
+    user.command(&["kill", "--all", &other, "KILL"]).assert_code(0);
+    insula_tests::eventually("the end", || {
+        user.command(&["kill", &other, "0"]).stderr.contains("not running").then_some(())
+    });
+    user.command(&["kill", "--all", &other, "0"]).assert_code(0);
+    for id in [&other, &id] {
+        user.command(&["delete", "--force", id]).assert_code(0);
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn hierarchies(planner: &mut Planner<'_>, field: Field, target: &str, attributes
     planner.step(Phase::Rootfs, field, base);
     let own = is_new(planner, Kind::CGROUP);
     let facts = planner.facts;
-    // One in which no group could be made (an ordinary user's container) has nothing of the container's to show.
+    // One in which the container's group could not be told has nothing to show.
     for hierarchy in facts.cgroup.hierarchies.iter().filter(|hierarchy| own || !hierarchy.group.is_empty()) {
         let place = format!("{target}/{}", hierarchy.directory);
         if own {

@@ -12,7 +12,7 @@ pub use capabilities::{capability, names as capability_names};
 
 use crate::compile::{Planned, Planner, Slot, process_of};
 use crate::field::Field;
-use crate::namespaces::{Phase, Want};
+use crate::namespaces::Phase;
 use crate::text;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -293,7 +293,7 @@ fn user(planner: &mut Planner<'_>, process: &Process<'_>) -> Result<()> {
     // What a joined user namespace allows shows only inside.
     let set_groups = match denied {
         true => 0,
-        false if planner.plan.drops_groups || matches!(planner.wants[insula_ns::Kind::USER], Want::Join(_)) => 2,
+        false if planner.plan.joins_user => 2,
         false => 1,
     };
     let step = Step::User { uid: user.uid, gid: user.gid, groups: text::bytes(&groups), set_groups };
