@@ -6,7 +6,7 @@ use crate::hooks::Subject;
 use crate::launch::Log;
 use crate::record::{Record, Status};
 use crate::spawn::end_noted;
-use crate::start::document;
+use crate::start::{document, understood};
 use crate::status;
 use crate::store::Home;
 use alloc::format;
@@ -140,7 +140,7 @@ fn poststop(home: &Home, record: &Record) -> alloc::vec::Vec<Error> {
         Ok(config) => config,
         Err(e) => return alloc::vec![e],
     };
-    let spec = match insula_spec::load(&config) {
+    let spec = match understood(home, &config) {
         Ok(spec) => spec,
         Err(e) => return alloc::vec![e],
     };

@@ -237,3 +237,50 @@ pub struct State<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<&'a str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as `create` writes it, of one with everything in it.
+    fn record() -> Record {
+        let text = br#"{"version":1,"ociVersion":"1.2.0","id":"web","bundle":"/b","rootfs":"/b/rootfs",
+            "created":"2026-11-24T00:00:00Z","owner":0,"init":{"pid":7,"start":8,"inode":9},
+            "namespaces":[{"type":"pid","how":"created","dev":4,"ino":4026531836}],
+            "cgroup":["memory /insula/web"],"rootless":false,"hooks":false,"startable":true,
+            "boot":"5ab32e8b-0c66-4d60-a3d8-a6ae9d6a2c45","annotations":{"a":"b \u00e9"}}"#;
+        Record::parse(text).expect("a record")
+    }
+
+    fn is_torn(bytes: &[u8]) -> bool {
+        Record::parse(bytes).is_err_and(|e| alloc::format!("{e}").contains("torn"))
+    }
+
+    #[test]
+    fn torn_at_every_byte() {
+        let whole = record();
+        let text = whole.to_json();
+        assert_eq!(Record::parse(text.as_bytes()).expect("a record"), whole);
+        for at in 0..text.len() {
+            assert!(is_torn(&text.as_bytes()[..at]), "cut after {at} bytes");
+            // What a power failure leaves of a file whose length was written and whose blocks were not.
+            let mut bytes = Vec::from(text.as_bytes());
+            bytes[at..].fill(0);
+            assert!(is_torn(&bytes), "zero from byte {at}");
+            for bit in 0..8 {
+                let mut bytes = Vec::from(text.as_bytes());
+                bytes[at] ^= 1 << bit;
+                // A changed name of the sum makes it a record of others, without one; nothing else of it is changed.
+                assert!(
+                    is_torn(&bytes) || Record::parse(&bytes).is_ok_and(|record| record == whole),
+                    "bit {bit} of byte {at}"
+                );
+            }
+            for length in [16, 512] {
+                let mut bytes = Vec::from(text.as_bytes());
+                bytes[at..(at + length).min(text.len())].fill(0);
+                assert!(is_torn(&bytes), "{length} zeroes at {at}");
+            }
+        }
+    }
+}

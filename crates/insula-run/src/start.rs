@@ -44,7 +44,7 @@ pub fn start(home: &Home, notify: Option<&str>) -> Result<Option<(Notify, Handle
     let config = if record.hooks { document(home)? } else { Vec::new() };
     let mut hooked = None;
     if record.hooks {
-        let spec = insula_spec::load(&config)?;
+        let spec = understood(home, &config)?;
         // A hook without a timeout ends with this command.
         let signals = take_signals()?;
         before(home, &record, &spec, signals.as_fd())?;
@@ -68,7 +68,10 @@ pub fn start(home: &Home, notify: Option<&str>) -> Result<Option<(Notify, Handle
 }
 
 /// The document as it was when the container was created.
-pub(crate) fn document(home: &Home) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// `Kernel` naming the file.
+pub fn document(home: &Home) -> Result<Vec<u8>> {
     if weak::is(Weakness::ReadAgain)
         && let Some(record) = home.record()?
     {
@@ -76,6 +79,15 @@ pub(crate) fn document(home: &Home) -> Result<Vec<u8>> {
         return file::read(rustix::fs::CWD, &path, insula_spec::MAX_DOCUMENT, "read the container's document");
     }
     file::read(home.fd(), CONFIG, insula_spec::MAX_DOCUMENT, "read the container's document")
+        .map_err(|e| e.object(format!("{}/{CONFIG}", home.path)))
+}
+
+/// The document's meaning; an error names the file, not the one of the bundle.
+///
+/// # Errors
+/// `InvalidConfig` if it is torn.
+pub fn understood<'a>(home: &Home, config: &'a [u8]) -> Result<insula_spec::Spec<'a>> {
+    insula_spec::load(config).map_err(|e| e.object(format!("{}/{CONFIG}", home.path)))
 }
 
 /// startContainer hooks; one that fails ends the container, as the specification demands.

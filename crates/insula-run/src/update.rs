@@ -7,7 +7,7 @@
 use crate::file;
 use crate::record::{Record, Status};
 use crate::status;
-use crate::store::{CONFIG, Home};
+use crate::store::Home;
 use alloc::format;
 use alloc::vec::Vec;
 use insula_error::{Error, Result};
@@ -45,8 +45,8 @@ pub fn update(home: &Home, mut record: Record, mut wanted: Resources<'_>, rdt: &
     };
     let config = if kept.is_some() { Vec::new() } else { crate::start::document(home)? };
     let mut known = match &kept {
-        Some(bytes) => insula_spec::load_resources(bytes)?,
-        None => insula_spec::load(&config).map_err(|e| e.object(CONFIG))?.linux.resources.unwrap_or_default(),
+        Some(bytes) => insula_spec::load_resources(bytes).map_err(|e| e.object(format!("{}/{LIMITS}", home.path)))?,
+        None => crate::start::understood(home, &config)?.linux.resources.unwrap_or_default(),
     };
     complete(&mut wanted, &known);
     // Device rules are never changed: an engine may have added to them since.

@@ -2,7 +2,7 @@
 //! One command, one point, one fault: what must hold then.
 
 use insula_tests::injector::{Fault, Point, inject};
-use insula_tests::{Bundle, Container, Invocation, Lab, Snapshot};
+use insula_tests::{Bundle, Container, Donor, Invocation, Lab, Snapshot};
 use std::time::{Duration, Instant};
 
 /// How long a command may take, with a fault, and `delete --force` after it.
@@ -17,6 +17,8 @@ pub(crate) struct Case<'a> {
     /// How many points are tried if not all are.
     pub(crate) few: usize,
     pub(crate) edit: &'a (dyn Fn(&mut Bundle) + Sync),
+    /// Who lends the container a namespace.
+    pub(crate) donor: &'a (dyn Fn(&Lab, &mut Bundle) -> Option<Donor> + Sync),
     /// Brings the container to where the command is expected.
     pub(crate) prepare: &'a (dyn Fn(&Container<'_>) + Sync),
     /// The command's words; `BUNDLE` and `ID` are put in.
@@ -33,6 +35,7 @@ impl Default for Case<'_> {
             name: "",
             few: 12,
             edit: &|_| {},
+            donor: &|_, _| None,
             prepare: &|_| {},
             words: &[],
             dies_with_creator: false,
@@ -54,6 +57,8 @@ pub(crate) struct Verdict {
 
 /// A lab for a case, its bundle, and what the host is like before.
 pub(crate) struct Stage {
+    /// Ends before the lab does.
+    _donor: Option<Donor>,
     pub(crate) lab: Lab,
     pub(crate) bundle: Bundle,
     pub(crate) before: Snapshot,
@@ -65,8 +70,9 @@ impl Stage {
         let mut bundle = lab.bundle();
         bundle.args(&["sleep", "60"]);
         (case.edit)(&mut bundle);
+        let donor = (case.donor)(&lab, &mut bundle);
         let before = Snapshot::take(&lab);
-        Self { lab, bundle, before }
+        Self { _donor: donor, lab, bundle, before }
     }
 
     /// The command of `words` for this container.
@@ -100,7 +106,7 @@ impl Stage {
 
     /// Tries one point with one fault.
     pub(crate) fn attempt(&self, case: &Case<'_>, point: Point, fault: Fault) -> Verdict {
-        let Self { lab, bundle, before } = self;
+        let Self { lab, bundle, before, .. } = self;
         let container = lab.container(bundle);
         (case.prepare)(&container);
         let injected = inject(self.command(&container, case.words), Some((point, fault)));
@@ -120,7 +126,7 @@ impl Stage {
             verdict.wrong.extend((case.failed)(lab, &container, before).err());
         }
         if by_us && case.dies_with_creator {
-            after_the_creators_death(lab, &container, &mut verdict);
+            after_the_creators_death(self, &container, &mut verdict);
         }
         self.delete(&container, &mut verdict);
         // The id is free again.
@@ -167,7 +173,8 @@ pub(crate) fn alone(lab: &Lab, container: &Container<'_>, _: &Snapshot) -> Resul
 }
 
 /// Where `create` has died before the record was there, nobody lingers; afterwards init waits for its start.
-fn after_the_creators_death(lab: &Lab, container: &Container<'_>, verdict: &mut Verdict) {
+fn after_the_creators_death(stage: &Stage, container: &Container<'_>, verdict: &mut Verdict) {
+    let Stage { lab, before, .. } = stage;
     if lab.state_root().join(container.id()).join("state.json").exists() {
         let status = container.status();
         // Killed between the record and the word to go on.
@@ -178,7 +185,8 @@ fn after_the_creators_death(lab: &Lab, container: &Container<'_>, verdict: &mut 
     }
     let deadline = Instant::now() + ORPHAN;
     loop {
-        let left = Snapshot::take(lab).processes().clone();
+        let mut left = Snapshot::take(lab).processes().clone();
+        left.retain(|pid, _| !before.processes().contains_key(pid));
         if left.is_empty() {
             return;
         }

@@ -6,7 +6,7 @@
 //! By default some points of each command, spread over its calls and the faults, without those between two calls of the
 //! same kind. `INSULA_SWEEP=1` takes all of them, `INSULA_SWEEP=5` every fifth; `INSULA_CALLERS` says how many are tried at
 //! the same time; `INSULA_FAULTS` names a file to which a line about each command is added, `INSULA_POINTS` one with a line
-//! about each point, which is not tried again then.
+//! about each point, which is not tried again then; `INSULA_KINDS=SIGKILL,ENOSPC` tries these faults alone.
 #![cfg(target_arch = "x86_64")]
 
 mod attempt;
@@ -14,7 +14,7 @@ mod sweep;
 
 use attempt::{Case, Stage, alone, nothing_left};
 use insula_tests::injector::{Fault, inject};
-use insula_tests::{Bundle, Container, json};
+use insula_tests::{Bundle, Container, Donor, Lab, json};
 use sweep::{FAULTS, STOP, every, sweep};
 
 /// A few points, or all, and then those as well at which it stands still.
@@ -104,6 +104,28 @@ fn in_the_hosts_mount_namespace() {
     });
     let words = &["delete", "--force", "ID"];
     faults(&Case { name: "delete with the host's mounts", edit: &edit, prepare: &running, words, ..Case::default() });
+}
+
+/// A mount namespace of others is entered, and never changed: there is nothing of it to be left.
+#[test]
+fn in_a_joined_mount_namespace() {
+    let donor = |lab: &Lab, bundle: &mut Bundle| {
+        let donor = Donor::new(lab, &["mount"]);
+        bundle.join("mount", donor.path("mount")).set("/mounts", json!([])).set("/root/readonly", json!(false));
+        for pointer in ["/linux/maskedPaths", "/linux/readonlyPaths"] {
+            bundle.remove(pointer);
+        }
+        bundle.set("/process/cwd", json!("/"));
+        Some(donor)
+    };
+    faults(&Case {
+        name: "create in a joined mount namespace",
+        donor: &donor,
+        words: CREATE,
+        dies_with_creator: true,
+        failed: &nothing_left,
+        ..Case::default()
+    });
 }
 
 #[test]

@@ -39,6 +39,13 @@ fn callers() -> usize {
     std::env::var("INSULA_CALLERS").ok().and_then(|text| text.parse().ok()).unwrap_or(1).max(1)
 }
 
+/// Whether `$INSULA_KINDS`, names separated by commas, has this fault; without it all are tried.
+fn is_wanted(fault: Fault) -> bool {
+    let Ok(kinds) = std::env::var("INSULA_KINDS") else { return true };
+    let name = name_of(fault);
+    kinds.split(',').any(|kind| name.split(',').next() == Some(kind))
+}
+
 /// A point and its fault.
 type Pair = (Point, Fault);
 
@@ -170,6 +177,7 @@ pub(crate) fn sweep(case: &Case<'_>, faults: &[Fault], choose: impl Fn(usize) ->
     let stage = Stage::new(case);
     let traced = stage.points(case);
     let points = if every() == Some(1) { traced } else { without_rows(&traced) };
+    let faults: Vec<Fault> = faults.iter().copied().filter(|fault| is_wanted(*fault)).collect();
     let pairs: Vec<Pair> = points.iter().flat_map(|point| faults.iter().map(|fault| (*point, *fault))).collect();
     let all = pairs.len();
     // Prime to the number of faults, so that each fault gets its turn.

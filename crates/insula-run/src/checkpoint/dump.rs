@@ -7,7 +7,7 @@ use super::{Choices, DESCRIPTORS, EMPTY_NAMESPACES, EXTERNAL_NAMESPACES, LOG_LEV
 use crate::file;
 use crate::launch::Log;
 use crate::record::{Record, Status};
-use crate::start::document;
+use crate::start::{document, understood};
 use crate::status;
 use crate::store::Home;
 use alloc::format;
@@ -60,7 +60,7 @@ pub fn checkpoint(home: &Home, record: &Record, dump: &Dump<'_>, log: &dyn Log) 
     let work_path = choices.work_path.unwrap_or(choices.image_path);
     let work = super::directory(work_path, "make the directory for CRIU's log", true)?;
     let config = document(home)?;
-    let spec = insula_spec::load(&config)?;
+    let spec = understood(home, &config)?;
     super::admit(&images, &spec)?;
     let mut options = Options {
         images_dir_fd: images.as_raw_fd(),

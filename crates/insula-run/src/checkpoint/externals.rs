@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use insula_cgroup::Layout;
-use insula_error::Result;
+use insula_error::{Error, Result};
 use insula_plan::{Bind, binds, default_devices};
 use insula_spec::Spec;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -74,13 +74,23 @@ fn candidates(spec: &Spec<'_>, bundle: &str, cgroup: &[String]) -> Result<Vec<(S
     Ok(all)
 }
 
+/// `mnt[name]:value`. CRIU looks for what begins with `mnt[/a]:`, so a name with `]:` in it, which a link of the image can
+/// have a mount point be called, would be found as another one, with a value out of the name.
+fn told_of(name: &str, value: &str, pointer: &'static str) -> Result<String> {
+    if name.contains("]:") {
+        let reason = format!("the mount point {name:?} has \"]:\" in its name, with which CRIU takes it for another");
+        return Err(Error::invalid(pointer, "name the host's mounts to CRIU", reason));
+    }
+    Ok(format!("mnt[{name}]:{value}"))
+}
+
 /// What CRIU is told on dump: `mnt[mount point]:name`. `root` is the root directory of the container's process.
 pub(super) fn dumped(spec: &Spec<'_>, bundle: &str, cgroup: &[String], root: BorrowedFd<'_>) -> Result<Vec<String>> {
     let mut told = Vec::new();
     for (destination, _) in candidates(spec, bundle, cgroup)? {
         // What is not there any more is no mount any more.
         let Ok(place) = resolve(root, &destination).and_then(|fd| path_of(&fd)) else { continue };
-        told.push(format!("mnt[{place}]:{place}"));
+        told.push(told_of(&place, &place, "/mounts")?);
     }
     for path in &spec.linux.masked_paths {
         let Ok(fd) = resolve(root, path) else { continue };
@@ -88,7 +98,7 @@ pub(super) fn dumped(spec: &Spec<'_>, bundle: &str, cgroup: &[String], root: Bor
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
         // Over a directory lies a file system of the container's own.
         if let (false, Ok(place)) = (is_directory, path_of(&fd)) {
-            told.push(format!("mnt[{place}]:{NULL}"));
+            told.push(told_of(&place, NULL, "/linux/maskedPaths")?);
         }
     }
     Ok(told)
@@ -110,10 +120,10 @@ pub(super) fn restored(
     let mut told = Vec::new();
     for (destination, source) in candidates(spec, bundle, cgroup)? {
         let place = places.iter().find(|(known, _)| *known == destination).map(|(_, place)| place.as_str());
-        told.push(format!("mnt[{}]:{}", place.unwrap_or(&destination), followed(source)));
+        told.push(told_of(place.unwrap_or(&destination), &followed(source), "/mounts")?);
     }
     if !spec.linux.masked_paths.is_empty() {
-        told.push(format!("mnt[{NULL}]:{NULL}"));
+        told.push(told_of(NULL, NULL, "/linux/maskedPaths")?);
     }
     Ok(told)
 }
@@ -148,6 +158,44 @@ mod tests {
         let told = restored(&spec, "/b", &[], &places).unwrap();
         assert_eq!(told[0], "mnt[/real/conf]:/b/data", "what is not there is CRIU's to complain of");
         assert!(told.contains(&"mnt[/dev/null]:/dev/null".to_string()));
+    }
+
+    /// A link of the image leads a bind's destination, or a masked file, to a mount point whose name has CRIU's own marks.
+    #[test]
+    fn a_mount_point_is_never_taken_for_another() {
+        let root = std::env::temp_dir().join(format!("insula-marks-{}", std::process::id()));
+        for name in ["a]:", "b]", "c:", "d[e]"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+            std::fs::write(root.join(name).join("f"), "").unwrap();
+        }
+        let fd = crate::file::open_dir(CWD, root.to_str().unwrap()).unwrap();
+        let told = |kind: &str, place: &str| {
+            let link = root.join("link");
+            let _ = std::fs::remove_file(&link);
+            symlink(place, &link).unwrap();
+            let text = match kind {
+                "mounts" => r#"{"mounts":[{"destination":"/link","source":"/s","options":["bind"]}]}"#,
+                _ => r#"{"linux":{"maskedPaths":["/link"]}}"#,
+            };
+            let spec = insula_spec::load(text.as_bytes()).unwrap();
+            dumped(&spec, "/b", &[], fd.as_fd())
+        };
+        for kind in ["mounts", "maskedPaths"] {
+            let error = told(kind, "a]:/f").unwrap_err();
+            assert!(error.pointer().is_some_and(|pointer| pointer.ends_with(kind)), "{error}");
+            for harmless in ["b]/f", "c:/f", "d[e]/f"] {
+                let told = told(kind, harmless).unwrap();
+                assert!(told.iter().any(|told| told.contains(&format!("/{harmless}]:"))), "{told:?}");
+            }
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+        let text = br#"{"mounts":[{"destination":"/a]:/etc","source":"/s","options":["bind"]}]}"#;
+        let spec = insula_spec::load(text).unwrap();
+        for places in [vec![], vec![("/a]:/etc".to_string(), "/real]:".to_string())]] {
+            assert!(restored(&spec, "/b", &[], &places).is_err());
+        }
+        let safe = [("/a]:/etc".to_string(), "/real".to_string())];
+        assert_eq!(restored(&spec, "/b", &[], &safe).unwrap()[0], "mnt[/real]:/s");
     }
 
     #[test]

@@ -495,3 +495,17 @@ fn processors_by_the_names_that_documents_of_go_programs_have() {
         assert_eq!((cpu.cpus.as_deref(), cpu.mems.as_deref()), (Some("0-1"), Some("0")), "{object}");
     }
 }
+
+/// The document is kept beside a container's record: what a power failure leaves of it is never taken for another one.
+#[test]
+fn torn_at_every_byte() {
+    let document = to_json(&default_spec(false));
+    for at in 0..document.len() {
+        assert!(load(&document.as_bytes()[..at]).is_err(), "cut after {at} bytes");
+        for until in [at + 1, (at + 512).min(document.len()), document.len()] {
+            let mut bytes = Vec::from(document.as_bytes());
+            bytes[at..until].fill(0);
+            assert!(load(&bytes).is_err(), "zeroes from {at} to {until}");
+        }
+    }
+}

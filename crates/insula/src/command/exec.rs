@@ -11,7 +11,7 @@ use insula_error::{Error, Result};
 use insula_plan::Options;
 use insula_run::exec::{Request, exec};
 use insula_run::foreground::{Console, wait};
-use insula_run::store::CONFIG;
+use insula_run::start::{document, understood};
 use insula_run::{file, status};
 use insula_spec::{Capabilities, Process, Spec, Str};
 use rustix::fs::CWD;
@@ -22,8 +22,8 @@ pub(super) fn perform(parsed: &Parsed<'_>, context: &Context<'_>) -> Result<i32>
         return Err(Error::usage("exec: a command is needed, or --process"));
     }
     let (home, record) = status::find(context.root()?.as_ref(), id)?;
-    let config = file::read(home.fd(), CONFIG, insula_spec::MAX_DOCUMENT, "read the container's document")?;
-    let mut spec = insula_spec::load(&config)?;
+    let config = document(&home)?;
+    let mut spec = understood(&home, &config)?;
     let given = parsed
         .flag("process")
         .map(|path| file::read_stream(CWD, path, insula_spec::MAX_DOCUMENT, "read the process"))
