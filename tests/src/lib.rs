@@ -10,7 +10,7 @@
 //! runtime with runc's command line will do, which tells whether a failing test or insula is wrong.
 //!
 //! Run as root: `cargo build --release && cargo test -p insula-tests --no-fail-fast`. Further variables:
-//! `INSULA_PATIENCE` (seconds that a command may take, 30), `INSULA_LONG` (10,000 instead of 1,000 short runs), `INSULA_VM` (set in the
+//! `INSULA_PATIENCE` (seconds that a command may take, 120), `INSULA_LONG` (10,000 instead of 1,000 short runs), `INSULA_VM` (set in the
 //! virtual machine of `cargo xtask vm-test`: 100 of them, and tests that need a machine of their own),
 //! `INSULA_SKIPS` (a file to which every skip is appended). Needed besides insula: busybox-static, util-linux,
 //! iproute2, bash, and for tests/engines docker.io, containerd, podman; an engine that is missing is a skip.

@@ -3,9 +3,12 @@
 
 use crate::lab::Lab;
 use crate::runtime::runtime;
+use crate::wait::patience;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// One command of a page with the output that the page shows.
 #[derive(Debug)]
@@ -84,6 +87,50 @@ fn compare(shown: &[String], printed: &[&str]) -> Result<(), String> {
     }
 }
 
+/// Runs the examples of the page `name` in order; it has at least `least` of them. `run` runs a command, whose status must
+/// be zero, and tells what it printed; `None` if that command is not for it.
+#[track_caller]
+pub fn follow(name: &str, text: &str, least: usize, mut run: impl FnMut(&Example) -> Option<(i32, String)>) {
+    let examples = examples(text);
+    assert!(examples.len() >= least, "{name} has examples");
+    for example in examples {
+        let Some((status, printed)) = run(&example) else { continue };
+        let place = format!("{name}:{}: {}\n{printed}", example.line, example.command);
+        assert_eq!(status, 0, "{place}");
+        if let Err(reason) = example.compare(&printed) {
+            panic!("{reason}\n{place}");
+        }
+    }
+}
+
+/// What stands for a page's command on a machine that has what `cargo build` makes, but no sources. `None`: CI itself
+/// runs it, since it is the way to all tests.
+#[track_caller]
+pub fn on_a_machine(command: &str) -> Option<String> {
+    if let Some(words) = command.strip_prefix("cargo run --release -- ") {
+        return Some(format!("insula {words}"));
+    }
+    if command == "cargo build --release" {
+        return Some("mkdir -p target/release && cp /usr/bin/insula target/release/".to_owned());
+    }
+    if command.starts_with("cargo ") {
+        let ci = include_str!("../../.ci/run");
+        assert!(ci.lines().any(|line| line.starts_with(command)), ".ci/run has no {command:?}");
+        return None;
+    }
+    Some(command.to_owned())
+}
+
+/// Runs a command whose output goes to the new file `place`, not to a pipe: a detached container keeps its standard
+/// output open for as long as it lives.
+#[track_caller]
+pub fn run_into(place: &Path, command: &mut Command) -> (i32, String) {
+    let out = fs::File::create(place).expect("make a file");
+    let errors = out.try_clone().expect("share the file");
+    let status = command.stdin(Stdio::null()).stderr(errors).stdout(out).status().expect("run a command");
+    (status.code().unwrap_or(-1), fs::read_to_string(place).expect("read what was printed"))
+}
+
 /// An ordinary user of the host, without a name or rights.
 const USER: u32 = 61_235;
 
@@ -96,12 +143,10 @@ pub fn run(name: &str, text: &str) {
     let bin = lab.path("bin");
     fs::create_dir_all(&dir).expect("make a directory");
     fs::create_dir_all(&bin).expect("make a directory");
-    let examples = examples(text);
-    assert!(examples.len() > 3, "{name} has examples");
     // The user could not enter the directory of the build.
     let program = bin.join("program");
     fs::copy(runtime(), &program).expect("copy the runtime");
-    let root = if examples.iter().any(|example| example.ordinary) {
+    let root = if examples(text).iter().any(|example| example.ordinary) {
         chown(&dir, Some(USER), Some(USER)).expect("give the directory away");
         dir.join("state")
     } else {
@@ -112,34 +157,18 @@ pub fn run(name: &str, text: &str) {
     fs::write(&wrapper, script).expect("write a script");
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("make it executable");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    for example in examples {
-        // A file, not a pipe: a detached container keeps it open for as long as it lives.
-        let file = lab.path("printed");
-        let out = fs::File::create(&file).expect("make a file");
+    let patience = patience().max(Duration::from_mins(1)).as_secs().to_string();
+    follow(&format!("docs/{name}"), text, 4, |example| {
         let mut command = Command::new("timeout");
-        command.arg("60");
+        command.arg(&patience);
         if example.ordinary {
             let id = USER.to_string();
             command.args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"]);
             command.args(["--inh-caps=-all", "--bounding-set=-all"]);
         }
-        let status = command
-            .args(["sh", "-c", &example.command])
-            .current_dir(&dir)
-            .env("PATH", &path)
-            .env("XDG_RUNTIME_DIR", &dir)
-            .stdin(Stdio::null())
-            .stderr(out.try_clone().expect("share the file"))
-            .stdout(out)
-            .status()
-            .expect("run a shell");
-        let printed = fs::read_to_string(&file).expect("read what was printed");
-        let place = format!("docs/{name}:{}: {}\n{printed}", example.line, example.command);
-        assert!(status.success(), "{place}");
-        if let Err(reason) = example.compare(&printed) {
-            panic!("{reason}\n{place}");
-        }
-    }
+        command.args(["sh", "-c", &example.command]).current_dir(&dir);
+        Some(run_into(&lab.path("printed"), command.env("PATH", &path).env("XDG_RUNTIME_DIR", &dir)))
+    });
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How long one command may take before the test fails: `$INSULA_PATIENCE` seconds, 30 by default.
+/// How long one command may take before the test fails: `$INSULA_PATIENCE` seconds, 120 by default: what waits less long tells nothing
+/// more of a machine that is slow and busy.
 pub fn patience() -> Duration {
-    let seconds = std::env::var("INSULA_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
+    let seconds = std::env::var("INSULA_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(120);
     Duration::from_secs(seconds)
 }
 

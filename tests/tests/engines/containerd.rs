@@ -2,10 +2,11 @@
 //! containerd with `ctr run --runc-binary`.
 
 use crate::daemon::{Daemon, is_installed};
-use insula_tests::{Lab, Output, eventually, populate_rootfs, runtime, skip};
+use insula_tests::{Lab, Output, eventually, patience, populate_rootfs, runtime, skip};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The one containerd; `Err` says why there is none.
 fn containerd() -> Result<&'static Daemon, &'static str> {
@@ -27,14 +28,15 @@ fn start() -> Result<Daemon, String> {
     );
     populate_rootfs(&daemon.directory().join("rootfs"));
     let socket = daemon.directory().join("socket");
-    for _ in 0..200 {
+    let deadline = Instant::now() + patience();
+    while Instant::now() < deadline {
         let mut command = Command::new("ctr");
         command.arg("--address").arg(&socket).arg("version").stdout(Stdio::null()).stderr(Stdio::null());
         if command.status().is_ok_and(|status| status.success()) {
             fs::remove_file(configuration).expect("remove the configuration");
             return Ok(daemon);
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     panic!("containerd does not come up:\n{}", daemon.log());
 }
@@ -116,8 +118,11 @@ fn a_detached_task_with_exec() {
     assert!(tasks.lines().any(|line| line.starts_with("task") && line.ends_with("RUNNING")), "{tasks}");
 
     let exec = |id: &str, script: &str| session.exec(id, &["/bin/sh", "-c", script]);
-    let output = exec("first", "tr '\\0' ' ' < /proc/1/cmdline");
-    assert_eq!(output.text(), "/bin/sleep 60", "{output}");
+    let mut tries = 0..;
+    eventually("the program", || {
+        let output = exec(&format!("first-{}", tries.next()?), "tr '\\0' ' ' < /proc/1/cmdline");
+        (output.text() == "/bin/sleep 60").then_some(())
+    });
     exec("second", "exit 7").assert_code(7);
     let own = exec("third", "for link in /proc/self/ns/*; do readlink $link; done").stdout;
     let first = exec("fourth", "for link in /proc/1/ns/*; do readlink $link; done").stdout;

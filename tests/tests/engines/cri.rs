@@ -123,7 +123,7 @@ impl<'a> Pod<'a> {
 
     #[track_caller]
     fn exec_with_code(&self, id: &str, script: &str) -> (u64, String) {
-        let request = Message::default().text(1, id).texts(2, &["sh", "-c", script]).number(3, 20);
+        let request = Message::default().text(1, id).texts(2, &["sh", "-c", script]).number(3, 100);
         let answer = self.ask("ExecSync", &request);
         (protobuf::number(&answer, 3), protobuf::text(&answer, 1) + &protobuf::text(&answer, 2))
     }
@@ -206,8 +206,10 @@ fn a_pod_that_shares_its_processes() {
         assert_ne!(links["mnt"], sandbox["mnt"]);
         assert_eq!(pod.links_of_exec(id), links);
     }
-    let processes = pod.exec(&watch, "ps");
-    assert!(processes.contains("httpd -f") && processes.contains("sleep 86400"), "{processes}");
+    eventually("the programs of all", || {
+        let processes = pod.exec(&watch, "ps");
+        (processes.contains("httpd -f") && processes.contains("sleep 86400")).then_some(())
+    });
     pod.verify(&[&pod.id, &web, &watch]);
     // The end of one container is not the end of the others.
     pod.ask("StopContainer", &Message::default().text(1, &web).number(2, 0));
@@ -247,7 +249,9 @@ fn a_container_that_debugs_another() {
         assert_eq!(one[kind], two[kind], "{kind}");
     }
     assert_ne!(one["mnt"], two["mnt"]);
-    assert!(pod.exec(&debug, "tr '\\0' ' ' </proc/1/cmdline").starts_with("httpd -f"));
+    eventually("the other's program", || {
+        pod.exec(&debug, "tr '\\0' ' ' </proc/1/cmdline").starts_with("httpd -f").then_some(())
+    });
     pod.verify(&[&pod.id, &web, &debug]);
     pod.remove(&[&debug, &web]);
 }

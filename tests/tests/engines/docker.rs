@@ -3,7 +3,7 @@
 
 use crate::daemon::{Daemon, is_installed};
 use insula_tests::terminal::Terminal;
-use insula_tests::{Lab, Output, cgroups, eventually, parse_json, populate_rootfs, runtime, skip};
+use insula_tests::{Lab, Output, cgroups, eventually, parse_json, patience, populate_rootfs, runtime, skip};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// A dockerd with the image `alpine` and the runtime `insula`.
 #[derive(Debug)]
@@ -74,11 +75,12 @@ fn launch(bridge: bool) -> Result<Docker, String> {
         command.args(["--host", &host, "version"]).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    for _ in 0..200 {
+    let deadline = Instant::now() + patience();
+    while Instant::now() < deadline && !daemon.log().contains("failed to start daemon") {
         if let Some(client) = ["docker", "/usr/bin/docker"].iter().find(answers) {
             return Ok(Docker { client, host, daemon, bridge });
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     Err(daemon.log())
 }
@@ -295,8 +297,11 @@ fn a_shared_pid_namespace() {
     for kind in ["net", "mnt", "uts", "ipc"] {
         assert_ne!(link(&one, kind), link(&two, kind));
     }
-    let processes = session.inside(&app1, "ps");
-    assert!(processes.contains("sleep 64") && processes.contains("sleep 65"), "{processes}");
+    // A start ends when the program may go on, not when it has become another.
+    eventually("the programs of both", || {
+        let processes = session.inside(&app1, "ps");
+        (processes.contains("sleep 64") && processes.contains("sleep 65")).then_some(())
+    });
 }
 
 #[test]
@@ -331,7 +336,9 @@ fn three_namespaces_of_another() {
             assert_ne!(link(&links, kind), link(&first, kind));
         }
     }
-    assert_eq!(session.inside(&members[0], "ps | grep -c 'slee[p] 6'"), "3");
+    eventually("the programs of all", || {
+        (session.inside(&members[0], "ps | grep -c 'slee[p] 6'") == "3").then_some(())
+    });
     // The end of a member is nobody else's; the end of the first process is.
     session.ok(&["kill", &members[1]]);
     assert_eq!(session.inspect(&app2, "{{.State.Status}}"), "running");
@@ -360,7 +367,10 @@ fn namespaces_of_the_host() {
 fn exec() {
     let session = session!();
     let name = session.detached("a", &["--env", "FROM=run"], &["sleep", "60"]);
-    assert_eq!(session.inside(&name, "echo $FROM; cat /proc/1/cmdline | tr '\\0' ' '"), "run\nsleep 60");
+    assert_eq!(session.inside(&name, "echo $FROM"), "run");
+    eventually("the program", || {
+        (session.inside(&name, "cat /proc/1/cmdline | tr '\\0' ' '") == "sleep 60").then_some(())
+    });
     assert_eq!(session.inside(&name, LINKS), session.inside(&name, &LINKS.replace("self", "1")));
     assert_eq!(session.docker(&["exec", &name, "sh", "-c", "exit 42"]).code(), 42);
     // Docker of 2020 says 126 for both.

@@ -2,7 +2,7 @@
 //! The options of `docker run`, seen from inside.
 
 use crate::docker::{Session, docker, session};
-use insula_tests::skip;
+use insula_tests::{eventually, skip};
 use std::fs;
 
 #[test]
@@ -46,9 +46,15 @@ fn memory() {
         .inside(&name, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true");
     assert_eq!(limit, "33554432");
     // The shim listens for the event only once start has returned, and an exit that overtakes the event hides it
-    // from the daemon: the victim is a child, early enough before the end and late enough after the start.
-    let script = "sleep 1; tail /dev/zero; code=$?; sleep 1; exit $code";
+    // from the daemon: the victim is a child, and the end comes when the daemon knows.
+    let script = "until [ -e /go ]; do sleep 0.1; done; tail /dev/zero; code=$?; \
+        until [ -e /end ]; do sleep 0.1; done; exit $code";
     let name = session.detached("b", &options, &["sh", "-c", script]);
+    session.inside(&name, "touch /go");
+    let of = format!("container={name}");
+    let told = ["events", "--since", "1h", "--until", "0s", "--filter", &of, "--filter", "event=oom"];
+    eventually("the daemon to be told", || (!session.ok(&told).is_empty()).then_some(()));
+    session.inside(&name, "touch /end");
     assert_eq!(session.ok(&["wait", &name]), "137");
     assert_eq!(session.inspect(&name, "{{.State.OOMKilled}}"), "true");
 }

@@ -21,11 +21,11 @@ fn remapped(machine: &Machine, lab: &Lab, script: &str) -> String {
         trap 'kill $daemon; wait $daemon || true; [ $? = 0 ] || tail -5 $directory/log; umount $directory/data/*.* 2>/dev/null; rm -r $directory' EXIT; \
         docker=\"docker --host unix://$directory/socket\"; \
         tries=0; until $docker version >/dev/null 2>&1; do \
-            sleep 0.1; tries=$((tries+1)); [ $tries -lt 300 ] || { cat $directory/log >&2; exit 1; }; \
+            sleep 0.1; tries=$((tries+1)); [ $tries -lt 1200 ] || { cat $directory/log >&2; exit 1; }; \
         done; \
         $docker load --quiet --input $IMAGES >/dev/null; ";
     let script = format!("IMAGES={}; {prelude}{script}", machine.images());
-    let output = machine.shell(lab, &script).within(Duration::from_secs(90)).run();
+    let output = machine.shell(lab, &script).within(Duration::from_mins(5)).run();
     assert_eq!(output.code(), 0, "{output}");
     output.text().to_owned()
 }

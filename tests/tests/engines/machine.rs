@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const NEEDED: [&str; 5] = ["containerd", "ctr", "dockerd", "podman", "conmon"];
 
 /// Longer than [`insula_tests::patience`]: two daemons start, one after the other.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// The machine.
 #[derive(Debug)]

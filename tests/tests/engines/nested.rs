@@ -30,7 +30,7 @@ fn docker_in_docker() {
                 --storage-driver vfs >/run/log 2>&1' >/dev/null; \
         tries=0; until docker exec outer docker load --quiet --input /images.tar >/dev/null 2>&1; do \
             sleep 0.2; tries=$((tries + 1)); \
-            [ $tries -lt 200 ] || {{ docker logs outer; docker exec outer tail -5 /run/log; exit 1; }}; \
+            [ $tries -lt 900 ] || {{ docker logs outer; docker exec outer tail -5 /run/log; exit 1; }}; \
         done; \
         docker exec outer docker run --rm --hostname inner busybox sh -c 'hostname; echo $$'; \
         docker exec outer docker run --detach --name held busybox sleep 600 >/dev/null; \
@@ -39,7 +39,7 @@ fn docker_in_docker() {
         docker exec outer docker rm --force held; docker exec outer hostname",
         images = machine.images()
     );
-    let output = machine.shell(&lab, &script).within(Duration::from_mins(2)).run();
+    let output = machine.shell(&lab, &script).within(Duration::from_mins(5)).run();
     assert_eq!(output.code(), 0, "{output}");
     assert_eq!(output.text(), "inner\n1\n1\n1\nheld\nouter", "{output}");
 }
@@ -63,7 +63,7 @@ fn podman_in_podman() {
             $podman rm --force --time 0 held >/dev/null; hostname'",
         images = machine.images()
     );
-    let output = machine.shell(&lab, &script).within(Duration::from_mins(2)).run();
+    let output = machine.shell(&lab, &script).within(Duration::from_mins(5)).run();
     assert_eq!(output.code(), 0, "{output}");
     assert_eq!(output.text(), "inner\ncat\n1\n1\nouter", "{output}");
 }
