@@ -137,20 +137,21 @@ fn draw(calls: &[Call]) -> String {
     let height = bottom + 60.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
-         aria-label=\"System calls of one run, in time\">\n<style>\ntext {{ font: 12px sans-serif; fill: #222 }}\n.axis {{ stroke: #999 }}\n"
+         aria-label=\"System calls of one run, in time\">\n<style>\ntext {{ font: 12px sans-serif; fill: #222 }}\n.page {{ fill: #fff }}\n.axis {{ stroke: #999 }}\n"
     );
     for dark in [false, true] {
         if dark {
-            svg.push_str("@media (prefers-color-scheme: dark) {\ntext { fill: #ddd }\n");
+            svg.push_str("@media (prefers-color-scheme: dark) {\ntext { fill: #ddd }\n.page { fill: #0d1117 }\n");
         }
         for (number, group) in GROUPS.iter().enumerate() {
             let _ = writeln!(svg, ".g{number} {{ fill: {} }}", if dark { group.2 } else { group.1 });
         }
     }
-    svg.push_str("}\n</style>\n");
+    // A reader's page may be dark where the system is light.
+    svg.push_str("}\n</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n");
     let _ = writeln!(
         svg,
-        "<text x=\"{LEFT}\" y=\"16\">{} system calls of one `run`, under strace, which makes each some 20 µs longer</text>",
+        "<text x=\"{LEFT}\" y=\"16\">{} system calls of one run, under strace, which makes each some 20 µs longer</text>",
         calls.len()
     );
     for (lane, process) in processes.iter().enumerate() {
