@@ -17,7 +17,9 @@ pub(crate) fn run(_args: &[String]) -> Outcome {
 /// Builds the book and follows the links of its pages. Says aloud if mdBook is not installed, which is no failure.
 pub(crate) fn check() -> Result<(), String> {
     if output(program("mdbook").arg("--version")).is_err() {
-        eprintln!("book: SKIPPED, not built: mdbook is not installed (cargo install mdbook)");
+        eprintln!(
+            "book: SKIPPED, not built: mdbook is not installed (Debian 13 has it; else cargo install mdbook). `cargo xtask vm-test` builds it"
+        );
         return Ok(());
     }
     let place = target().join("book");

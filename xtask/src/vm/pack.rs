@@ -7,10 +7,13 @@ use std::process::Stdio;
 
 use super::archive;
 use super::lane::program_name;
-use crate::shell::{cargo, output, program, target};
+use crate::shell::{cargo, output, program, root, target};
 
 /// The test program that installs the Debian package.
 const PACKAGED: &str = "engines_machine";
+
+/// What the same program makes a book of.
+const BOOK: [&str; 4] = ["book.toml", "docs", "dist", "SECURITY.md"];
 
 /// The packages that have the test programs.
 const PACKAGES: [&str; 3] = ["insula-tests", "insula-cgroup", "insula-ns"];
@@ -51,6 +54,9 @@ pub(super) fn suite(dir: &Path, programs: &[PathBuf], filter: &[String], limit: 
     write(dir, "suite.sh", include_str!("suite.sh"))?;
     if names.lines().any(|name| name == PACKAGED) {
         copy(&crate::dist::package_with(&target().join("release/insula"))?, &dir.join("insula.deb"))?;
+        let sources = dir.join("sources");
+        fs::create_dir_all(&sources).map_err(|error| format!("{}: {error}", sources.display()))?;
+        output(program("cp").arg("--recursive").args(BOOK.map(|name| root().join(name))).arg(&sources))?;
     }
     write(dir, "run", &format!("LIMIT={limit} exec bash ./suite.sh\n"))?;
     finish(dir)
