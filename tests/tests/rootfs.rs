@@ -80,6 +80,21 @@ fn devices_of_the_document() {
     assert_eq!(lab.output_of(&bundle), expected);
 }
 
+/// Engines list it with the others: it is the container's own, which the link of the specification leads to.
+#[test]
+fn the_terminals_multiplexer_is_the_containers_own() {
+    let lab = Lab::new();
+    for user in [false, true] {
+        let mut bundle = lab.bundle();
+        if user {
+            bundle.user_namespace();
+        }
+        bundle.push("/linux/devices", json!({"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}));
+        bundle.shell("readlink /dev/ptmx; stat -L -c '%t:%T %a %u:%g' /dev/ptmx");
+        assert_eq!(lab.output_of(&bundle), "pts/ptmx\n5:2 666 0:0\n", "a user namespace: {user}");
+    }
+}
+
 #[test]
 fn masked_paths() {
     let lab = Lab::new();
@@ -90,6 +105,26 @@ fn masked_paths() {
     bundle.set("/linux/maskedPaths", json!(["/etc/secret", "/mnt", "/nosuch", "/proc/kcore", "/sys/firmware"]));
     bundle.shell("cat /etc/secret; ls -A /mnt; touch /mnt/x 2>/dev/null || echo read-only; head -c 1 /proc/kcore | wc -c; ls -A /sys/firmware; echo end");
     assert_eq!(lab.output_of(&bundle), "read-only\n0\nend\n");
+}
+
+/// One empty file system covers them all, as runc has it: a container with a hundred masked directories takes no more than
+/// one of them of the kernel's memory.
+#[test]
+fn masked_directories_share_one_file_system() {
+    let lab = Lab::new();
+    let mut bundle = lab.bundle();
+    let masked = ["/mnt/a", "/mnt/b", "/proc/acpi", "/mnt/c", "/sys/firmware"];
+    for directory in ["a", "b", "c"] {
+        fs::create_dir(bundle.rootfs().join("mnt").join(directory)).expect("make a directory");
+    }
+    for count in [2, masked.len()] {
+        bundle.set("/linux/maskedPaths", json!(masked[..count]));
+        bundle.shell("for path in /mnt/a /mnt/b /mnt/c; do stat -c %d $path; done");
+        let found = lab.output_of(&bundle);
+        let lines: Vec<_> = found.lines().collect();
+        assert_eq!(lines[0], lines[1], "{found}");
+        assert_eq!(lines[0] == lines[2], count > 3, "{found}");
+    }
 }
 
 #[test]

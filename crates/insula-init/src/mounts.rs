@@ -339,7 +339,7 @@ impl Init {
     }
 
     /// [`insula_steps::Step::Mask`]: looks first, because a refused bind costs an RCU grace period.
-    pub(crate) fn mask(&mut self, path: &CStr, null: u32, more: Strings<'_>) -> Outcome<()> {
+    pub(crate) fn mask(&mut self, path: &'static CStr, null: u32, more: Strings<'_>) -> Outcome<()> {
         // These are known to be files, where a procfs has them.
         let file = FILES.contains(&path) && self.mask_file.is_some();
         let looked = if file { self.resolve(path).map(|file| (file, false)) } else { self.resolve_dir(path) };
@@ -347,9 +347,17 @@ impl Init {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             done => done.of(Call::Openat2).on(path.to_bytes())?,
         };
-        // An empty tmpfs each, whose root alone can ever be in it.
-        if dir && self.mask_dir.is_none() && more.is_empty() && self.cover_here(target) {
-            return Ok(());
+        // An empty tmpfs, whose root alone can ever be in it.
+        if dir && self.mask_dir.is_none() && more.is_empty() {
+            match self.covered.take() {
+                None if self.cover_here(target) => {
+                    self.covered = Some(path);
+                    return Ok(());
+                }
+                None => {}
+                // It serves the others, too.
+                Some(first) => self.mask_dir = Some(self.look(first).of(Call::Openat2).on(first.to_bytes())?),
+            }
         }
         let first = if dir { &self.mask_dir } else { &self.mask_file };
         let cover = match first {
@@ -374,7 +382,7 @@ impl Init {
         Ok(())
     }
 
-    /// Covers the directory behind `target` by one mount(2): two calls, as it takes to clone another cover.
+    /// Covers the directory behind `target` by one mount(2): a descriptor of it is not needed before there is another.
     fn cover_here(&mut self, target: BorrowedFd<'_>) -> bool {
         let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         self.enter(target) && rustix::mount::mount(c"tmpfs", c".", c"tmpfs", flags, c"nr_inodes=1").is_ok()

@@ -5,6 +5,7 @@ use crate::devices::Node;
 use crate::fault::{Of, On, Outcome};
 use crate::mounts::NewMount;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use insula_steps::Step;
 use insula_steps::message::{Call, Tag};
 use insula_sys::memory::{adopt, borrow};
@@ -35,6 +36,8 @@ pub(crate) struct Init {
     pub(crate) at_root: bool,
     /// The ids may be other than those that init was started with, or called otherwise.
     pub(crate) other_ids: bool,
+    /// The first masked directory, whose cover is not open.
+    pub(crate) covered: Option<&'static CStr>,
     /// The first masked directory's and file's covers.
     pub(crate) mask_dir: Option<OwnedFd>,
     pub(crate) mask_file: Option<OwnedFd>,
@@ -67,6 +70,7 @@ impl Init {
             in_parent: false,
             at_root: false,
             other_ids: false,
+            covered: None,
             mask_dir: None,
             mask_file: None,
             procfs: None,

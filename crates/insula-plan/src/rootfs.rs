@@ -163,7 +163,11 @@ fn devices(planner: &mut Planner<'_>) -> Result<()> {
             if kind == FIFO { (0, 0) } else { (number(entry.major, "major", 12)?, number(entry.minor, "minor", 20)?) };
         let mode = kind | entry.file_mode.unwrap_or(0o666) & 0o7777;
         let owner = (entry.uid.unwrap_or(0), entry.gid.unwrap_or(0));
-        device(planner, field, &mount::clean(&entry.path), mode, numbers, owner);
+        let path = mount::clean(&entry.path);
+        // The container's own, to which the link leads, rather than the host's.
+        if path != "/dev/ptmx" || numbers != (5, 2) || !has_devpts(planner) {
+            device(planner, field, &path, mode, numbers, owner);
+        }
     }
     Ok(())
 }
@@ -204,9 +208,13 @@ fn links(planner: &mut Planner<'_>) {
     for (path, to) in DEFAULT_LINKS {
         planner.step(PHASE, Field::None, Step::Link { path: text::c_str(path), to: text::c_str(to) });
     }
-    if planner.spec.mounts.iter().any(|mount| mount.kind.as_deref() == Some("devpts")) {
+    if has_devpts(planner) {
         planner.step(PHASE, Field::None, Step::Link { path: c"/dev/ptmx", to: c"pts/ptmx" });
     }
+}
+
+fn has_devpts(planner: &Planner<'_>) -> bool {
+    planner.spec.mounts.iter().any(|mount| mount.kind.as_deref() == Some("devpts"))
 }
 
 fn hooks(planner: &mut Planner<'_>) {

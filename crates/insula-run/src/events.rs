@@ -28,13 +28,15 @@ fn line(kind: &str, id: &str, data: Option<&Stats>) -> String {
     text
 }
 
-/// The figures of this moment, as one line.
+/// The figures of this moment, as one line, and whether there is a cgroup in which they are counted: without (an ordinary
+/// user's container) all of them are zero, as runc has it.
 ///
 /// # Errors
 /// `State` if the container has stopped.
-pub fn once(home: &Home, record: &Record) -> Result<String> {
-    let group = running(home, record)?;
-    Ok(line("stats", &record.id, Some(&figures(home, record, &group)?)))
+pub fn once(home: &Home, record: &Record) -> Result<(String, bool)> {
+    let group = group_of_running(home, record)?;
+    let stats = if group.is_none() { Stats::default() } else { figures(home, record, &group)? };
+    Ok((line("stats", &record.id, Some(&stats)), !group.is_none()))
 }
 
 /// Gives `print` a line at every `interval` and at every lack of memory, until the container is gone or `print` fails.
@@ -47,7 +49,13 @@ pub fn follow(
     interval: Duration,
     print: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<()> {
-    let group = running(home, record)?;
+    let group = group_of_running(home, record)?;
+    if group.is_none() {
+        return Err(Error::state(
+            format!("watch container {}", record.id),
+            "it has no cgroup, so nothing is counted for it",
+        ));
+    }
     let mut watch = group.watch_oom()?;
     let mut next = crate::spawn::now() + interval.as_millis() as i64;
     loop {
@@ -76,17 +84,14 @@ fn figures(home: &Home, record: &Record, group: &Group) -> Result<Stats> {
     Ok(stats)
 }
 
-fn running(home: &Home, record: &Record) -> Result<Group> {
-    let attempted = || format!("watch container {}", record.id);
+fn group_of_running(home: &Home, record: &Record) -> Result<Group> {
     if status::of(home, record) == Status::Stopped {
-        return Err(Error::state(attempted(), format!("container with id {} is not running", record.id)));
+        return Err(Error::state(
+            format!("watch container {}", record.id),
+            format!("container with id {} is not running", record.id),
+        ));
     }
-    let group = status::group(record)?;
-    if group.is_none() {
-        Err(Error::state(attempted(), "it has no cgroup, so nothing is counted for it"))
-    } else {
-        Ok(group)
-    }
+    status::group(record)
 }
 
 #[cfg(test)]

@@ -66,6 +66,46 @@ where
     Ok(())
 }
 
+/// An object that may come in parts, each property once.
+pub(crate) trait Joined {
+    /// Adds `more`.
+    ///
+    /// # Errors
+    /// The name of a property that both have.
+    fn join(&mut self, more: Self) -> Result<(), &'static str>;
+}
+
+/// Reads the value of a property that may be there under both of its names: Go programs, whose names have no case, take the
+/// parts together.
+#[expect(clippy::option_option, reason = "that it came, and that it was null")]
+pub(crate) fn read_joined<'de, A, T>(map: &mut A, slot: &mut Option<Option<T>>, _: &'static str) -> Result<(), A::Error>
+where
+    A: MapAccess<'de>,
+    T: Deserialize<'de> + Joined,
+{
+    let more = map.next_value::<Option<T>>()?;
+    match (slot.as_mut().and_then(Option::as_mut), more) {
+        (Some(there), Some(more)) => there.join(more).or_else(|name| first(true, name)),
+        (Some(_), None) => Ok(()),
+        (None, more) => {
+            *slot = Some(more);
+            Ok(())
+        }
+    }
+}
+
+/// Puts a part's property where it is missing.
+pub(crate) fn join<T>(slot: &mut Option<T>, more: Option<T>, name: &'static str) -> Result<(), &'static str> {
+    match (&slot, more) {
+        (Some(_), Some(_)) => Err(name),
+        (None, more) => {
+            *slot = more;
+            Ok(())
+        }
+        (Some(_), None) => Ok(()),
+    }
+}
+
 fn first<E: Error>(again: bool, name: &'static str) -> Result<(), E> {
     if again { Err(E::custom(format!("duplicate property {name:?}"))) } else { Ok(()) }
 }
@@ -121,7 +161,8 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 ///
 /// - `required "name"`: refused when absent or `null`, always written;
 /// - `always "name"`: its default when absent, always written;
-/// - `optional "name"`: its default when absent, written unless it is the default.
+/// - `optional "name"`: its default when absent, written unless it is the default;
+/// - `joined "name"`: the same, and what it has may come in parts.
 ///
 /// `or "other"` takes the property by another name, too. Duplicates are refused, unknown properties are ignored.
 macro_rules! object {
@@ -177,10 +218,12 @@ macro_rules! object {
             }
         }
     };
+    (@read joined) => { $crate::object::read_joined };
     (@read required) => { $crate::object::read_required };
     (@read $how:ident) => { $crate::object::read_optional };
     (@take required $field:ident $json:literal) => { $crate::object::present($field, $json)? };
     (@take $how:ident $field:ident $json:literal) => { $field.unwrap_or_default() };
+    (@write joined $value:expr) => { !$crate::object::is_default($value) };
     (@write optional $value:expr) => { !$crate::object::is_default($value) };
     (@write $how:ident $value:expr) => { true };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `linux.resources`, which is also what `update` reads. Source: runtime-spec, config-linux.md, "Control groups".
 
+use crate::object::{Joined, join};
 use crate::{Map, Str};
 use alloc::vec::Vec;
 
@@ -12,7 +13,7 @@ object! {
         /// Memory.
         memory: Option<Memory> = optional "memory",
         /// CPU time and placement.
-        cpu: Option<Cpu<'a>> = optional "cpu" or "CPU",
+        cpu: Option<Cpu<'a>> = joined "cpu" or "CPU",
         /// Number of tasks.
         pids: Option<Pids> = optional "pids",
         /// Disk access.
@@ -89,6 +90,20 @@ object! {
         mems: Option<Str<'a>> = optional "mems" or "Mems",
         /// 1 makes the cgroup run only when nothing else does.
         idle: Option<i64> = optional "idle",
+    }
+}
+
+impl Joined for Cpu<'_> {
+    fn join(&mut self, more: Self) -> Result<(), &'static str> {
+        join(&mut self.shares, more.shares, "shares")?;
+        join(&mut self.quota, more.quota, "quota")?;
+        join(&mut self.burst, more.burst, "burst")?;
+        join(&mut self.period, more.period, "period")?;
+        join(&mut self.realtime_runtime, more.realtime_runtime, "realtimeRuntime")?;
+        join(&mut self.realtime_period, more.realtime_period, "realtimePeriod")?;
+        join(&mut self.cpus, more.cpus, "cpus")?;
+        join(&mut self.mems, more.mems, "mems")?;
+        join(&mut self.idle, more.idle, "idle")
     }
 }
 

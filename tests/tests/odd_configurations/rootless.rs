@@ -295,6 +295,11 @@ fn processes_in_another_containers_user_namespace() {
     output.assert_code(0);
     assert_eq!(output.text(), "deny");
 
+    let stats = user.command(&["events", "--stats", &other]);
+    stats.assert_code(0);
+    stats.says(&["has no cgroup", "all figures are zero"]);
+    assert_eq!(insula_tests::parse_json(&stats.stdout)["data"]["pids"]["current"].as_u64().unwrap_or(0), 0);
+    user.command(&["events", &other]).fails_with(&["no cgroup"]);
     user.command(&["kill", "--all", &other, "0"]).fails_with(&["no cgroup", "without --all"]);
     user.command(&["kill", "--all", &other, "KILL"]).assert_code(0);
     insula_tests::eventually("the end", || {

@@ -509,3 +509,32 @@ fn torn_at_every_byte() {
         }
     }
 }
+
+#[test]
+fn processors_in_two_parts() {
+    let text = |parts: &str| format!(r#"{{"ociVersion": "1.0.0", "linux": {{"resources": {{{parts}}}}}}}"#);
+    for parts in [
+        r#""cpu": {"shares": 2, "idle": 1}, "CPU": {"Cpus": "0"}"#,
+        r#""CPU": {"Cpus": "0"}, "cpu": {"shares": 2, "idle": 1}"#,
+        r#""cpu": {"shares": 2, "idle": 1, "cpus": "0"}, "CPU": null"#,
+    ] {
+        let text = text(parts);
+        let cpu = load(text.as_bytes()).unwrap().linux.resources.unwrap().cpu.unwrap();
+        assert_eq!((cpu.shares, cpu.idle, cpu.cpus.as_deref()), (Some(2), Some(1), Some("0")), "{parts}");
+    }
+    for (name, value) in [
+        ("shares", "2"),
+        ("quota", "2"),
+        ("burst", "2"),
+        ("period", "2"),
+        ("realtimeRuntime", "2"),
+        ("realtimePeriod", "2"),
+        ("cpus", "\"0\""),
+        ("mems", "\"0\""),
+        ("idle", "1"),
+    ] {
+        let both = text(&format!(r#""cpu": {{"{name}": {value}}}, "CPU": {{"{name}": {value}}}"#));
+        let error = load(both.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(&format!("duplicate property \"{name}\"")), "{error}");
+    }
+}
